@@ -1,0 +1,91 @@
+/*
+ * stream.h - bytes in and out with deadlines; socket, TLS, memory.
+ *
+ * One buffered stream for every protocol. Reading shows what has come
+ * (stream_input), asks for more (stream_fill) and takes (stream_take).
+ * Writing gathers and goes out by itself beyond 16 KiB, or by
+ * stream_flush(); nothing is written while more input is at hand, which is
+ * all that PIPELINING needs of us: sessions flush before they wait.
+ *
+ * The first failure is kept: afterwards every call fails at once, so that a
+ * handler may write its whole answer and look at the end.
+ *
+ * Buffers exist only while they hold something or a fiber works with them
+ * (stream_park). One fiber at a time.
+ */
+#ifndef IO_STREAM_H
+#define IO_STREAM_H
+
+#include "base/base.h"
+#include "base/clock.h"
+
+struct stream;
+struct tls_server;
+
+enum { STREAM_INPUT_MAX = 64 << 10 };	/* most that stream_input can show */
+
+struct stream *stream_socket(int fd);	/* owns fd, makes it non-blocking */
+/* Tests: reads `input` in pieces of `piece` bytes (0: all at once), then
+ * end of file; what is written is kept for stream_memory_output(). */
+struct stream *stream_memory(struct span input, size_t piece);
+struct span stream_memory_output(struct stream *);
+void stream_free(struct stream **);	/* closes; TLS says close_notify */
+
+/* -- reading ---- */
+/* What is at hand, not yet taken. Never reads. */
+struct span stream_input(struct stream *);
+void stream_take(struct stream *, size_t n);
+/*
+ * Read at least one byte more. 1; 0 the peer closed in order; -1 with errno:
+ * ETIMEDOUT, ECANCELED, ENOBUFS (STREAM_INPUT_MAX at hand already), or the socket's.
+ */
+int stream_fill(struct stream *, monotime_t deadline);
+/*
+ * The next line up to and with its LF, still in the buffer: valid until the
+ * next fill; take it with stream_take(line.n). 1; 0 closed before a line
+ * (what came stays in stream_input); -1, with EMSGSIZE when max bytes hold
+ * no LF (the caller answers and calls stream_skip_line).
+ */
+int stream_line(struct stream *, struct span *line, size_t max, monotime_t deadline);
+/* Throw away up to and with the next LF, at most max bytes. 1, 0, -1. */
+int stream_skip_line(struct stream *, uint64_t max, monotime_t deadline);
+/* Drop what is at hand and unread (after STARTTLS: RFC 3207 section 4). */
+void stream_discard_input(struct stream *);
+
+/* -- writing ---- */
+void stream_write(struct stream *, struct span);
+void stream_str(struct stream *, const char *);
+void stream_printf(struct stream *, const char *fmt, ...) PRINTF_LIKE(2, 3);
+/* n bytes of a file from an offset, without holding them. */
+void stream_write_fd(struct stream *, int fd, uint64_t from, uint64_t n);
+/* Writes wait at most this long for the peer in one flush (default 5 min). */
+void stream_set_write_timeout(struct stream *, int64_t ms);
+int  stream_flush(struct stream *);	/* 1, -1 */
+int  stream_error(const struct stream *);	/* errno kept, 0 none */
+
+/* -- TLS as a layer ---- */
+/* Server handshake over what the stream is now. 1, -1. */
+int  stream_start_tls(struct stream *, struct tls_server *, monotime_t deadline);
+/* Client side, for tests and the relay: verify against `name`, or NULL: none. */
+struct tls_client;
+int  stream_start_tls_client(struct stream *, struct tls_client *,
+    const char *name, monotime_t deadline);
+bool stream_is_tls(const struct stream *);
+/* "TLSv1.3 TLS_AES_256_GCM_SHA384"; empty without TLS. */
+struct span stream_tls_info(struct stream *);
+/*
+ * Channel binding bytes for SASL -PLUS: type "tls-exporter" (RFC 9266) or
+ * "tls-unique" (TLS 1.2 only). 1, 0 not to be had. out has room for 64.
+ */
+int  stream_channel_binding(struct stream *, const char *type,
+    uint8_t *out, size_t *n);
+
+/* -- parking ---- */
+/*
+ * Give every buffer back. true: parked, wait for readability of stream_fd.
+ * false: input is at hand (ours, or inside TLS), handle that first.
+ */
+bool stream_park(struct stream *);
+int  stream_fd(const struct stream *);
+
+#endif
