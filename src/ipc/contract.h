@@ -1,0 +1,135 @@
+/*
+ * contract.h - the contract's values: roles, results, flags; and what
+ * contract.def generates: a struct for each request, reply, note and record.
+ *
+ * For CALL(sign, ...) there are struct sign_request, struct sign_reply,
+ * VERB_sign and int call_sign() (ipc/call.h); for NOTE(ready, ...) struct
+ * ready_note, VERB_ready and int send_ready(); for RECORD(uid_range) struct uid_range with
+ * uid_range_put() and uid_range_get() (ipc/wire.h).
+ */
+#ifndef IPC_CONTRACT_H
+#define IPC_CONTRACT_H
+
+#include "base/base.h"
+
+enum { CONTRACT_VERSION = 1 };
+
+enum role_bit {
+	SUPERVISOR = 1 << 0, MX = 1 << 1, ACCESS = 1 << 2, STORE = 1 << 3,
+	RELAY = 1 << 4, RESOLVER = 1 << 5, FILTER = 1 << 6, SIGNER = 1 << 7,
+	CLI = 1 << 8, METRICS = 1 << 9,
+	EDGE = MX | ACCESS,
+	ANY_ROLE = 0x3fe,
+};
+const char *role_name(enum role_bit);		/* "mx"; "?" for none */
+
+enum protocol {
+	PROTOCOL_SMTP, PROTOCOL_SUBMISSION, PROTOCOL_SUBMISSIONS,
+	PROTOCOL_IMAP, PROTOCOL_IMAPS, PROTOCOL_POP3, PROTOCOL_POP3S,
+	PROTOCOL_METRICS, PROTOCOL_ADMIN,
+	PROTOCOLS
+};
+const char *protocol_name(enum protocol);
+
+enum result {
+	RESULT_OK, RESULT_CONTINUE, RESULT_NOT_FOUND, RESULT_EXISTS,
+	RESULT_DENIED,		/* wrong credentials, or the grant does not hold */
+	RESULT_NOT_LOCAL, RESULT_INVALID, RESULT_LIMIT, RESULT_LOCKED,
+	RESULT_CONFLICT, RESULT_FULL,	/* the disk */
+	RESULT_TEMPORARY, RESULT_DAMAGED,
+	RESULTS
+};
+const char *result_name(enum result);
+
+/* Message flags. Keywords of a mailbox take the bits from FLAG_KEYWORD_0. */
+#define FLAG_SEEN	(UINT64_C(1) << 0)
+#define FLAG_ANSWERED	(UINT64_C(1) << 1)
+#define FLAG_FLAGGED	(UINT64_C(1) << 2)
+#define FLAG_DELETED	(UINT64_C(1) << 3)
+#define FLAG_DRAFT	(UINT64_C(1) << 4)
+#define FLAGS_SYSTEM	UINT64_C(0x1f)
+#define FLAG_KEYWORD_0	6		/* bit number; bit 5 is kept free */
+#define KEYWORDS_MAX	58		/* in one mailbox */
+
+enum store_mode { STORE_SET, STORE_ADD, STORE_REMOVE };
+
+/* Special use (RFC 6154), bits. */
+enum {
+	USE_ALL = 1 << 0, USE_ARCHIVE = 1 << 1, USE_DRAFTS = 1 << 2,
+	USE_FLAGGED = 1 << 3, USE_JUNK = 1 << 4, USE_SENT = 1 << 5,
+	USE_TRASH = 1 << 6,
+};
+
+/* queue_commit flags. */
+enum {
+	ENVELOPE_8BITMIME = 1 << 0, ENVELOPE_SMTPUTF8 = 1 << 1,
+	ENVELOPE_BINARYMIME = 1 << 2, ENVELOPE_AUTHENTICATED = 1 << 3,
+};
+
+enum { DIRECTORY_DOMAINS, DIRECTORY_ACCOUNTS, DIRECTORY_ALIASES };
+
+struct grant { uint8_t b[80]; };	/* opaque outside the store */
+struct token { uint8_t b[16]; };	/* random: names one attempt */
+struct token token_new(void);
+
+/*
+ * A large field. To send: set bytes (and fd -1), or a sealed memfd in fd
+ * with its length in bytes.n. Received: bytes is always there, mapped when
+ * it came as a descriptor; blob_release() ends the mapping.
+ */
+struct blob {
+	struct span bytes;
+	int fd;			/* -1: none. Not owned when sending */
+	void *map;		/* wire.c's own */
+};
+#define BLOB_OF(span_) ((struct blob){ .bytes = (span_), .fd = -1 })
+void blob_release(struct blob *);
+
+#define U8(name)		uint8_t name;
+#define U32(name)		uint32_t name;
+#define U64(name)		uint64_t name;
+#define I64(name)		int64_t name;
+#define TOKEN(name)		struct token name;
+#define BODY(name)		struct token name;
+#define GRANT(name)		struct grant name;
+#define BYTES(name, limit)	struct span name;
+#define BLOB(name, limit)	struct blob name;
+#define FD(name)		int name;
+#define RECORD(name)		struct name {
+#define END_RECORD(name)	};
+#define CALL(name, from, to, time, again, text)				\
+				struct name##_request { uint8_t begin_;
+#define ANSWER(name)		};					\
+				struct name##_reply { enum result result;
+#define END(name)		};
+#define NOTE(name, from, to, text)					\
+				struct name##_note { uint8_t begin_;
+#define END_NOTE(name)		};
+#include "ipc/contract.def"
+#include "ipc/contract_undef.h"
+
+enum verb {
+	VERB_hello,
+#define RECORD(name)
+#define END_RECORD(name)
+#define U8(name)
+#define U32(name)
+#define U64(name)
+#define I64(name)
+#define TOKEN(name)
+#define BODY(name)
+#define GRANT(name)
+#define BYTES(name, limit)
+#define BLOB(name, limit)
+#define FD(name)
+#define CALL(name, from, to, time, again, text) VERB_##name,
+#define ANSWER(name)
+#define END(name)
+#define NOTE(name, from, to, text) VERB_##name,
+#define END_NOTE(name)
+#include "ipc/contract.def"
+#include "ipc/contract_undef.h"
+	VERBS
+};
+
+#endif

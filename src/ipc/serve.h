@@ -1,0 +1,76 @@
+/*
+ * serve.h - the called side: a dispatcher made from the contract.
+ *
+ * A handler gets a request that was checked against every limit, and
+ * fills the reply (zeroed, descriptors -1, result RESULT_OK). Spans it puts there
+ * live in the arena it is given, or longer. A frame that is
+ * malformed, not allowed from that role, or beyond its credits ends the link
+ * it came on and nothing else.
+ */
+#ifndef IPC_SERVE_H
+#define IPC_SERVE_H
+
+#include "base/arena.h"
+#include "base/base.h"
+#include "ipc/contract.h"
+
+/* Who called: stable for the life of a link. */
+struct caller {
+	enum role_bit role;
+	uint32_t instance;
+	uint64_t link;			/* unique in this process */
+};
+
+struct handlers {
+#define U8(name)
+#define U32(name)
+#define U64(name)
+#define I64(name)
+#define TOKEN(name)
+#define BODY(name)
+#define GRANT(name)
+#define BYTES(name, limit)
+#define BLOB(name, limit)
+#define FD(name)
+#define RECORD(name)
+#define END_RECORD(name)
+#define CALL(name, from, to, time, again, text)				\
+	void (*name)(void *arg, const struct caller *, struct arena *,	\
+	    const struct name##_request *, struct name##_reply *);
+#define ANSWER(name)
+#define END(name)
+#define NOTE(name, from, to, text)					\
+	void (*name##_note)(void *arg, const struct caller *,		\
+	    const struct name##_note *);
+#define END_NOTE(name)
+#include "ipc/contract.def"
+#include "ipc/contract_undef.h"
+	/* The link is gone: release what was held for it. */
+	void (*gone)(void *arg, const struct caller *);
+};
+
+struct server;
+
+/* A NULL handler refuses its verb. */
+struct server *server_new(enum role_bit self, const struct handlers *, void *arg);
+void server_free(struct server **);
+/* Serve a connected socket whose peer is `role`. Owned. Any thread. 1, -1. */
+int  server_add(struct server *, int fd, enum role_bit role, uint32_t instance);
+/* Accept on a listening unix socket; who connects is `role` (the admin socket). */
+int  server_listen(struct server *, int fd, enum role_bit role);
+/*
+ * Blocking handlers on `threads` worker threads: each takes one frame of any
+ * link, handles it, answers. Returns at once; server_stop() joins them.
+ */
+int  server_start_threads(struct server *, size_t threads);
+void server_stop(struct server *);
+/* Or on this thread's loop: handlers must not wait. */
+int  server_on_loop(struct server *);
+/*
+ * Tell the peer of a link, from any thread, without waiting. 1; 0 the
+ * link is gone; -1 its buffer is full: the peer is told later that notes were lost.
+ */
+int  server_note_mailbox_changed(struct server *, uint64_t link,
+    const struct mailbox_changed_note *);
+
+#endif
