@@ -25,7 +25,8 @@ size_t map_count(const struct map *);
  */
 bool map_next(const struct map *, size_t *at, struct span *key, void **value);
 
-/* The keyed hash itself. */
+/* The keyed hash itself, and the same (SipHash-2-4) under a given key. */
 uint64_t map_hash(struct span);
+uint64_t map_siphash(const uint64_t key[2], struct span);
 
 #endif
