@@ -1,0 +1,72 @@
+/*
+ * imap_search_match.h - does this message match that search key?
+ *
+ * Pure. Keys are tried on what is at hand first; only when the answer hangs
+ * on the bytes of the message are they asked for. Strings are compared by
+ * i;unicode-casemap after RFC 2047, transfer encoding and charset are
+ * decoded; HTML is searched as it stands.
+ */
+#ifndef IMAP_IMAP_SEARCH_MATCH_H
+#define IMAP_IMAP_SEARCH_MATCH_H
+
+#include "base/arena.h"
+#include "imap/imap_search.h"
+#include "mail/charset.h"
+#include "mail/mime.h"
+#include "mail/summary.h"
+
+/*
+ * Make the tree ready, once for a command: strings go from `charset` (empty:
+ * US-ASCII, where UTF-8 is let pass) to UTF-8 and are folded. 1 done,
+ * 0 unknown charset (NO [BADCHARSET]), -1 arena full, -2 a string is not of
+ * that charset (BAD).
+ */
+int imap_search_prepare(struct imap_search_key *, struct span charset,
+    struct arena *);
+
+/* What the answer may hang on, to be fetched beforehand. */
+enum imap_search_need {
+	IMAP_NEED_SUMMARY = 1,	/* SENT* */
+	IMAP_NEED_HEADER = 2,	/* HEADER, TEXT */
+	IMAP_NEED_BYTES = 4	/* BODY, TEXT */
+};
+unsigned imap_search_needs(const struct imap_search_key *);
+
+/* The mailbox at the moment of the search. */
+struct imap_search_view {
+	uint32_t last_sequence;	/* what `*` means */
+	uint32_t last_uid;
+	int64_t now;		/* seconds since 1970 UTC */
+};
+
+/* One message as far as it is known. Empty spans: no such id, no keywords. */
+struct imap_search_message {
+	uint32_t sequence, uid;
+	uint32_t flags;		/* enum imap_flag */
+	const struct span *keywords;
+	size_t keyword_count;
+	uint64_t modseq, size;
+	struct date internal_date;
+	struct date save_date;
+	bool has_save_date;
+	struct span email_id, thread_id;
+	const struct summary *summary;	/* NULL: not at hand */
+	struct span header;	/* p NULL: not at hand; `bytes` will do */
+	struct span bytes;	/* the whole message; p NULL: not at hand */
+};
+
+/* Buffers and converters, kept from one message to the next. */
+struct imap_matcher;
+struct imap_matcher *imap_matcher_new(const struct mime_limits *);
+void imap_matcher_free(struct imap_matcher **);
+
+/*
+ * 1 it matches, 0 it does not, -1 that hangs on what is not at hand: give
+ * the summary, header or bytes as imap_search_needs says, and ask again. With
+ * the bytes at hand the answer is never -1. `m` may be NULL when no bytes
+ * and no header are given.
+ */
+int imap_search_match(struct imap_matcher *m, const struct imap_search_key *,
+    const struct imap_search_view *, const struct imap_search_message *);
+
+#endif
