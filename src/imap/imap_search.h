@@ -8,18 +8,12 @@
 #define IMAP_IMAP_SEARCH_H
 
 #include "base/base.h"
+#include "ipc/contract.h"
 
 enum { IMAP_SEARCH_DEPTH_MAX = 64, IMAP_SEARCH_KEYS_MAX = 4096 };
 
-/* System flags, as bits. */
-enum imap_flag {
-	IMAP_FLAG_ANSWERED = 1 << 0,
-	IMAP_FLAG_FLAGGED  = 1 << 1,
-	IMAP_FLAG_DELETED  = 1 << 2,
-	IMAP_FLAG_SEEN     = 1 << 3,
-	IMAP_FLAG_DRAFT    = 1 << 4,
-	IMAP_FLAG_RECENT   = 1 << 5
-};
+/* Flags are the contract's FLAG_* and keyword bits, and this one. */
+#define IMAP_FLAG_RECENT	(UINT64_C(1) << 5)
 
 /*
  * A sequence set. `*` is IMAP_RANGE_STAR; "5:*" and "*:5" both are stored as
@@ -41,9 +35,10 @@ enum imap_search_kind {
 	IMAP_SEARCH_NOT,	/* list: one key */
 	/* of what the store knows */
 	IMAP_SEARCH_ALL,
-	IMAP_SEARCH_FLAGS,	/* all of `flags` set (SEEN, RECENT, ...);
-				   UNSEEN is NOT of it, NEW is AND */
-	IMAP_SEARCH_KEYWORD,	/* text: the keyword */
+	IMAP_SEARCH_FLAGS,	/* all of `flags` set: SEEN is FLAG_SEEN,
+				   UNSEEN is NOT of it, NEW is AND ... */
+	IMAP_SEARCH_KEYWORD,	/* text: the keyword; `flags`: its bit in this
+				   mailbox, 0 when no message can have it */
 	IMAP_SEARCH_SEQUENCE,	/* set, by message sequence number */
 	IMAP_SEARCH_UID,	/* set */
 	IMAP_SEARCH_BEFORE,	/* day: of INTERNALDATE */
@@ -74,7 +69,7 @@ enum imap_search_kind {
 
 struct imap_search_key {
 	enum imap_search_kind kind;
-	uint32_t flags;
+	uint64_t flags;
 	int32_t day;		/* since 1970-01-01 */
 	uint64_t number;
 	struct imap_set set;

@@ -26,9 +26,10 @@ int imap_search_prepare(struct imap_search_key *, struct span charset,
 
 /* What the answer may hang on, to be fetched beforehand. */
 enum imap_search_need {
-	IMAP_NEED_SUMMARY = 1,	/* SENT* */
-	IMAP_NEED_HEADER = 2,	/* HEADER, TEXT */
-	IMAP_NEED_BYTES = 4	/* BODY, TEXT */
+	IMAP_NEED_DETAILS = 1,	/* SAVED*, EMAILID, THREADID */
+	IMAP_NEED_SUMMARY = 2,	/* SENT*: the summary, or the header */
+	IMAP_NEED_HEADER = 4,	/* HEADER, TEXT */
+	IMAP_NEED_BYTES = 8	/* BODY, TEXT */
 };
 unsigned imap_search_needs(const struct imap_search_key *);
 
@@ -39,17 +40,16 @@ struct imap_search_view {
 	int64_t now;		/* seconds since 1970 UTC */
 };
 
-/* One message as far as it is known. Empty spans: no such id, no keywords. */
+/* One message as far as it is known. */
 struct imap_search_message {
 	uint32_t sequence, uid;
-	uint32_t flags;		/* enum imap_flag */
-	const struct span *keywords;
-	size_t keyword_count;
+	uint64_t flags;		/* FLAG_*, keyword bits, IMAP_FLAG_RECENT */
 	uint64_t modseq, size;
 	struct date internal_date;
+	bool has_details;	/* the next three are known */
 	struct date save_date;
-	bool has_save_date;
-	struct span email_id, thread_id;
+	struct span email_id, thread_id;	/* as FETCH shows them; empty:
+						   it has none */
 	const struct summary *summary;	/* NULL: not at hand */
 	struct span header;	/* p NULL: not at hand; `bytes` will do */
 	struct span bytes;	/* the whole message; p NULL: not at hand */
@@ -62,8 +62,8 @@ void imap_matcher_free(struct imap_matcher **);
 
 /*
  * 1 it matches, 0 it does not, -1 that hangs on what is not at hand: give
- * the summary, header or bytes as imap_search_needs says, and ask again. With
- * the bytes at hand the answer is never -1. `m` may be NULL when no bytes
+ * what imap_search_needs says, and ask again. With details and bytes at hand
+ * the answer is never -1. `m` may be NULL when no bytes
  * and no header are given.
  */
 int imap_search_match(struct imap_matcher *m, const struct imap_search_key *,
