@@ -75,7 +75,7 @@ param_write_number(enum param_type type, uint64_t v, struct text *out)
 
 	while (v % u->value != 0 || (v == 0 && u->value != 1))
 		u++;
-	text_u64(out, v);
+	text_u64(out, v / u->value);
 	text_str(out, u->name);
 }
 
