@@ -14,8 +14,9 @@
  *	committed before it. Many waiters share one write to the disk.
  *
  * Versions
- *	A partition has a version, 0 when nothing was ever written there, and
- *	raised by every batch. batch_expect() guards a batch with it.
+ *	A partition has a version: 0 when nothing was written there since it
+ *	was made or dropped, raised by one with every batch, and kept over a
+ *	restart. batch_expect() guards a batch with it.
  *
  * Bodies and links
  *	A body is stored with batch_body() (atomically with the batch) or
@@ -28,10 +29,11 @@
  * batch, scan, reader or writer belongs to one thread at a time.
  *
  * Errors: -1 with errno ENOSPC (disk full: nothing changed, retry later is
- * fine), EIO (the device or the data is damaged), EFBIG (over a limit).
- * After -1 from engine_commit nothing was applied. After a failed sync the
- * engine refuses every further commit with EIO until reopened: what was
- * acknowledged stays true, nothing further is promised.
+ * fine), EIO (the device or the data is damaged), EFBIG (over a limit, or
+ * more than the caller's arena or text has room for), ENOENT (a link to a
+ * body that is not there). After -1 from engine_commit nothing was applied.
+ * After a failed sync the engine refuses every further commit with EIO until
+ * reopened: what was acknowledged stays true, nothing further is promised.
  */
 #ifndef STORE_ENGINE_H
 #define STORE_ENGINE_H
@@ -67,7 +69,8 @@ struct engine_options {
 	size_t write_buffer;		/* bytes of memory tables in total */
 	bool compress;			/* zstd for records and bodies */
 	bool create;			/* make it when it is not there */
-	uint64_t (*fault)(const char *where);	/* tests: see engine_suite */
+	/* Tests: called at each step of a commit; an errno makes it fail. */
+	int (*fault)(const char *where);
 };
 
 /* path is a directory for the embedded engine, ignored by memory. */
@@ -76,25 +79,35 @@ struct engine *engine_rocksdb_open(const char *path,
     const struct engine_options *, struct text *why);	/* NULL: see why */
 void engine_close(struct engine **);
 
-/* -- batches: build, commit, free ------------------------------------- */
+/*
+ * -- batches: build, commit, free -----------------------------------------
+ * Keys, values, holders and summaries are copied into the batch. Operations
+ * take effect in the order given. A key is never empty. What is over a limit
+ * is remembered, and engine_commit() refuses the whole batch with EFBIG.
+ */
 struct batch *batch_new(struct partition);
 void batch_free(struct batch **);
 void batch_put(struct batch *, struct span key, struct span value);
 void batch_delete(struct batch *, struct span key);
-/* Every key k with from <= k < to. */
+/* Every key k with from <= k < to (empty `to`: to the partition's end). */
 void batch_delete_range(struct batch *, struct span from, struct span to);
 void batch_expect(struct batch *, uint64_t version);	/* the guard */
 /*
- * The body's bytes and its summary (a cache, may be empty) become readable with this
- * batch. At most ENGINE_BODY_INLINE bytes; larger ones are streamed.
- * The body given in two pieces is stored as their concatenation.
+ * The body's bytes and its summary (a cache, may be empty) become readable
+ * with this batch. At most ENGINE_BODY_INLINE bytes; larger ones are
+ * streamed. The body given in two pieces is stored as their concatenation;
+ * its bytes are NOT copied and must stay until engine_commit() returned.
  */
 void batch_body(struct batch *, struct body_id, struct span head,
     struct span rest, struct span summary);
+/* A body that exists, or is stored by an earlier call on this batch. */
 void batch_link(struct batch *, struct body_id, struct span holder);
 void batch_unlink(struct batch *, struct body_id, struct span holder);
 
-/* 1 applied, 0 the guard failed (nothing changed), -1 error. */
+/*
+ * 1 applied, 0 the guard failed (nothing changed), -1 error. The batch may
+ * be committed again after 0 or -1. ticket may be NULL.
+ */
 int engine_commit(struct engine *, struct batch *, ticket_t *);
 /* Wait until durable: 1, or -1. Ticket 0 returns 1 at once. */
 int engine_sync(struct engine *, ticket_t);
@@ -114,16 +127,24 @@ struct scan *scan_open(struct engine *, struct partition, struct span from,
     struct span to);
 int  scan_next(struct scan *, struct span *key, struct span *value);
 void scan_close(struct scan **);	/* scan_next: 1, 0 end, -1 error */
-/* Every partition of a kind that holds a key, ascending: 1, 0 no more. */
+/*
+ * The partitions of a kind that hold a key, ascending: the first with an id
+ * above `after`. 1, 0 no more, -1 error.
+ */
 int engine_next_partition(struct engine *, uint8_t kind, uint64_t after,
     uint64_t *id);
-/* Drop a whole partition with all its keys; links in it are the caller's. */
+/* Drop a whole partition: keys and version. Links are the caller's care. */
 int engine_drop_partition(struct engine *, struct partition, ticket_t *);
 
-/* -- bodies ------------------------------------------------------------ */
+/*
+ * -- bodies: 1, 0 no such body -1 error -----------------------------
+ */
 struct body_writer *body_writer_open(struct engine *, struct body_id);
 int  body_write(struct body_writer *, struct span chunk);
-/* Readable (not yet linked) when 1. The writer is gone either way. */
+/*
+ * Readable (not yet linked) when 1; durable with the next ticket synced. The
+ * writer is gone either way.
+ */
 int  body_writer_finish(struct body_writer **, struct span summary);
 void body_writer_abort(struct body_writer **);
 
@@ -148,7 +169,9 @@ int64_t engine_collect(struct engine *, bool whole, int64_t age_ms);
 /* -- watching and keeping ---------------------------------------------- */
 /*
  * fn runs after every batch applied to a partition of this engine, in the
- * committing thread, before engine_commit returns: keep it short.
+ * committing thread, before engine_commit returns: keep it short. Two
+ * threads may bring two versions of a partition out of order. One watcher,
+ * set before the first commit.
  */
 void engine_watch(struct engine *, void (*fn)(void *, struct partition,
     uint64_t version), void *arg);
@@ -158,7 +181,9 @@ int engine_checkpoint(struct engine *, const char *path, struct text *why);
 int engine_verify(struct engine *, void (*progress)(void *, uint64_t done,
     uint64_t total), void *arg, struct text *why);
 struct engine_stats {
-	uint64_t commits, syncs, bytes_written, bodies, disk_bytes;
+	uint64_t commits, syncs, bytes_written;	/* since the engine opened */
+	uint64_t bodies;		/* held; an estimate for RocksDB */
+	uint64_t disk_bytes;
 };
 void engine_stats(struct engine *, struct engine_stats *);
 
