@@ -1,6 +1,7 @@
 """Real mail clients, none written here, through the whole way of a message."""
 import email
 import imaplib
+import itertools
 import mailbox
 import os
 import poplib
@@ -16,20 +17,19 @@ ANN, BOB = f"ann@{DOMAIN}", f"bob@{DOMAIN}"
 
 @pytest.fixture(scope="module")
 def server():
-    with Postrider([f"user{n}" for n in range(20)] + ["ann", "bob"]) as p:
+    with Postrider() as p:
         yield p
 
 
+numbers = itertools.count()
+
+
 @pytest.fixture
-def user(server, request):
-    """A fresh account for each test."""
-    fresh.count = getattr(fresh, "count", 0)
-    return fresh(server)
-
-
-def fresh(server):
-    fresh.count = getattr(fresh, "count", 0) + 1
-    return f"user{fresh.count - 1}@{DOMAIN}"
+def user(server):
+    """An account of its own for each test, added while the server runs."""
+    address = f"user{next(numbers)}@{DOMAIN}"
+    server.add_account(address)
+    return address
 
 
 def run(command, home, input=None, check=True, timeout=60):
