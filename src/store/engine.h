@@ -47,6 +47,7 @@ enum {
 	ENGINE_KEY_MAX = 1024,		/* bytes of a key */
 	ENGINE_VALUE_MAX = 1 << 20,	/* bytes of a value */
 	ENGINE_BODY_INLINE = 128 << 10,	/* largest body of batch_body() */
+	ENGINE_BATCH_MAX = 32 << 20,	/* bytes copied into one batch */
 };
 
 /* A partition: what kind it is, and which. Kinds are the schema's. */
@@ -136,9 +137,7 @@ int engine_next_partition(struct engine *, uint8_t kind, uint64_t after,
 /* Drop a whole partition: keys and version. Links are the caller's care. */
 int engine_drop_partition(struct engine *, struct partition, ticket_t *);
 
-/*
- * -- bodies: 1, 0 no such body -1 error -----------------------------
- */
+/* -- bodies: 1 done, 0 no such body, -1 error --------------------------- */
 struct body_writer *body_writer_open(struct engine *, struct body_id);
 int  body_write(struct body_writer *, struct span chunk);
 /*
