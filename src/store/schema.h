@@ -21,4 +21,32 @@ enum partition_kind {
 	PARTITION_TRACE = 6,		/* id: day. steps of messages' ways */
 };
 
+/*
+ * Keys are a letter and what follows it; numbers in keys are big-endian, so
+ * that they sort. The record behind each is made and read by the module
+ * named beside it.
+ */
+enum meta_key {				/* store.c */
+	META_FORMAT = 'f',		/* the version of the whole store */
+	META_NEXT_ID = 'i',		/* ids below it may have been given out */
+	META_SECRET = 's',		/* 32 random bytes of this store */
+};
+enum directory_key {			/* directory.c */
+	DIRECTORY_DEFAULT = 'D',	/* the first domain that was added */
+	DIRECTORY_DOMAIN = 'd',		/* domain */
+	DIRECTORY_NAME = 'n',		/* domain NUL local part, folded */
+	DIRECTORY_ACCOUNT = 'a',	/* account */
+	DIRECTORY_REMOVED = 'x',	/* account: its mail is being removed */
+	DIRECTORY_KNOWN = 'k',		/* account: where it logged in from */
+};
+enum queue_key {			/* queue.c */
+	QUEUE_ENVELOPE = 'e',		/* token: queue/envelope.h */
+};
+enum trace_key {			/* trace.c */
+	TRACE_STEPS = 'q',		/* token attempt: trace_row records */
+	TRACE_MESSAGE_ID = 'm',		/* hash token: nothing */
+};
+
+enum { STORE_FORMAT = 1 };
+
 #endif

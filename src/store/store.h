@@ -20,6 +20,7 @@ struct directory;		/* directory.c: domains, accounts, aliases */
 struct mailboxes;		/* mailbox.c: open mailboxes, their arrays */
 struct auth;			/* sasl.c: dialogues, cache, lockout */
 struct queue;			/* queue.c over ../queue */
+struct keeper;			/* store.c: what is done now and then */
 struct server;
 
 struct store {
@@ -30,7 +31,10 @@ struct store {
 	struct auth *auth;
 	struct queue *queue;
 	struct server *server;		/* to push notices; NULL in tests */
+	struct keeper *keeper;
 	uint8_t grant_key[32];
+	uint8_t secret[32];		/* of this store, kept in it */
+	const char *data;		/* its directory; NULL in tests */
 };
 
 /* Open what is in `engine`; replays intents. NULL: *why. Closes nothing. */
@@ -39,6 +43,18 @@ struct store *store_new(struct engine *, const struct settings *,
 void store_free(struct store **);
 /* The contract's verbs, for server_new(); arg is the struct store. */
 extern const struct handlers store_handlers;
+
+/*
+ * After a reload: these settings from now on. The struct is the caller's and
+ * stays as long as the store does. store->settings is read through
+ * store_settings(), as any thread may.
+ */
+void store_set_settings(struct store *, const struct settings *);
+static inline const struct settings *
+store_settings(const struct store *s)
+{
+	return __atomic_load_n(&s->settings, __ATOMIC_ACQUIRE);
+}
 
 /* Ids that are never used again: accounts, mailboxes. Durable before returned. */
 int store_next_id(struct store *, uint64_t *);
