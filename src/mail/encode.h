@@ -20,15 +20,15 @@ int base64_decode(struct span, struct text *out);
 /* Tolerant (RFC 2045 6.8): what is not of the alphabet is skipped. */
 struct base64_stream {
 	uint32_t bits;
-	unsigned count;		/* sextets held, 0..3 */
+	unsigned count;		/* bits held: 0, 2, 4 or 6 */
 };
 void base64_stream_add(struct base64_stream *, struct span, struct text *out);
 
 /* quoted-printable (RFC 2045 6.7). Broken escapes pass as they are. */
 struct quoted_stream {
-	char held[4];		/* "=", "=X", "=\r"; or blanks in `blanks` */
+	char held[80];		/* "=", "=X", "= \r"; or blanks that may end
+				   the line. More blanks pass as text */
 	unsigned held_n;
-	struct text blanks;	/* white space that may end a line */
 };
 void quoted_stream_add(struct quoted_stream *, struct span, struct text *out);
 void quoted_stream_end(struct quoted_stream *, struct text *out);

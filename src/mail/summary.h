@@ -84,7 +84,7 @@ struct summary_part {
 	uint32_t number;		/* 1.. among its siblings */
 	uint64_t header_at, header_size, body_at, body_size, body_lines;
 	struct span type, subtype;	/* as written */
-	struct words_param *params;	/* UTF-8 values */
+	struct words_param *params;	/* raw: words_param_text decodes */
 	struct span id, description, encoding, md5, disposition, location;
 	struct words_param *disposition_params;
 	struct words_param *languages;	/* in `value`; names are empty */

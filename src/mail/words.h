@@ -24,24 +24,32 @@ void words_encode(struct span text, struct text *out);
 
 /*
  * A structured field of the MIME kind: value *( ";" name "=" value ).
- * Names in lower case, continuations joined, charset decoded to UTF-8, RFC
- * 2047 in quoted values (wrong but common) decoded, comments dropped.
+ * Comments are dropped, continuations (RFC 2231 3) joined. A value in the
+ * extended form (RFC 2231 4) stays in it, charset'language'%41%42, since
+ * that is how IMAP passes it on; words_param_text makes UTF-8 of any.
  */
 struct words_param {
-	struct span name;	/* lower case */
-	struct span value;	/* UTF-8 */
+	struct span name;	/* as written, without "*" and number */
+	struct span value;	/* raw */
+	bool extended;
 	struct words_param *next;
 };
 
 struct words_field {
-	struct span value;	/* "text/plain", "attachment": lower case */
+	struct span value;	/* "text/plain", "attachment": as written */
 	struct words_param *params;	/* in the order of first appearance */
 };
 
-/* At most `max` parameters. 1 done, 0 no value there, -1 arena full. */
+/*
+ * At most `max` parameters (and as many segments) are read. 1 done, 0 no
+ * value there (parameters may be), -1 the arena is full.
+ */
 int words_field(struct span raw, size_t max, struct arena *,
     struct words_field *out);
-/* The value of one parameter, or the empty span. */
-struct span words_param(const struct words_field *, const char *name);
+/* By name, without regard to case; NULL: not there. */
+const struct words_param *words_param(const struct words_field *,
+    const char *name);
+/* Decoded to UTF-8; RFC 2047 within (wrong, but common) is decoded too. */
+void words_param_text(const struct words_param *, struct text *out);
 
 #endif
