@@ -6,10 +6,13 @@
  * is cut at a character and marked; the line stays well-formed. A log that
  * cannot be written is not waited for.
  *
- * log_open() is called before threads start; the level may change any time.
+ * The level and the place may change while threads write. To put another file
+ * in the place of one, dup2() it there: a descriptor that is closed could be
+ * written to still.
  */
 #include "base/log.h"
 #include "base/clock.h"
+#include "base/metric.h"
 
 #include <limits.h>
 #include <stdatomic.h>
@@ -22,9 +25,9 @@
 #define VALUE_LARGEST	((size_t)1024)	/* bytes of one value as received */
 #define JOURNAL_ROOM	((size_t)16384)
 
-static int log_fd = STDERR_FILENO;
-static enum log_format log_format = LOG_FORMAT_TEXT;
-static const char *log_who = "postrider";
+static _Atomic int log_fd = STDERR_FILENO;
+static _Atomic int log_format = LOG_FORMAT_TEXT;
+static _Atomic(const char *) log_who = "postrider";
 static _Atomic int log_level = LOG_LEVEL_INFO;
 
 static const struct {
@@ -73,9 +76,9 @@ log_errno(void)
 void
 log_open(int fd, enum log_format format, const char *who)
 {
-	log_fd = fd;
-	log_format = format;
-	log_who = who;
+	atomic_store(&log_fd, fd);
+	atomic_store(&log_format, (int)format);
+	atomic_store(&log_who, who);
 }
 
 void
@@ -335,6 +338,7 @@ log_write(enum log_level level, const char *event,
 	int saved = errno;
 	ssize_t sent;
 
+	metric_event(event);
 	if (!log_enabled(level))
 		return;
 	if (log_format == LOG_FORMAT_JOURNAL) {

@@ -4,8 +4,9 @@
  *	log_event(LOG_LEVEL_INFO, "smtp.accepted",
  *	    log_text("queue_id", id), log_int("size", size));
  *
- * An event's name is area.what in lower case. Values are escaped: a peer
- * cannot forge a line. Passwords and bodies are never given to the log.
+ * An event's name is area.what in lower case, and is counted (metric.h).
+ * Values are escaped: a peer cannot forge a line. Passwords and bodies are
+ * never given to the log.
  * Libraries do not log; roles and sessions do, once per event, at the top.
  */
 #ifndef BASE_LOG_H
