@@ -157,6 +157,13 @@ int engine_body_summary(struct engine *, struct body_id, struct arena *,
     struct span *summary);
 int engine_body_set_summary(struct engine *, struct body_id, struct span);
 int engine_body_linked(struct engine *, struct body_id, struct span holder);
+/*
+ * All links, ordered by body and holder: *body and *holder (in the arena) are
+ * replaced by the first link behind them; begin with zeros and an empty
+ * holder. For repairs. 1, 0 no more, -1 error.
+ */
+int engine_next_link(struct engine *, struct arena *, struct body_id *body,
+    struct span *holder);
 
 /*
  * Delete bodies that nothing links to: those unlinked since the last call,

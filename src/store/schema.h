@@ -39,6 +39,29 @@ enum directory_key {			/* directory.c */
 	DIRECTORY_REMOVED = 'x',	/* account: its mail is being removed */
 	DIRECTORY_KNOWN = 'k',		/* account: where it logged in from */
 };
+enum account_key {			/* mailbox_names.c */
+	ACCOUNT_HEAD = 'a',		/* the last uidvalidity given out */
+	ACCOUNT_INTENT = 'i',		/* token: a move or removal under way */
+	ACCOUNT_MAILBOX = 'm',		/* mailbox: its name and use */
+	ACCOUNT_SUBSCRIBED = 's',	/* name: nothing */
+};
+/*
+ * Read in this order: the chunks, what the head says of them, and the tail
+ * of changes made since.
+ */
+enum mailbox_key {			/* mailbox_record.c */
+	MAILBOX_CHUNK = 'c',		/* uid / CHUNK_UIDS: rows */
+	MAILBOX_DELIVERED = 'd',	/* queue id: when; until it is finished */
+	MAILBOX_EXPUNGED = 'e',		/* modseq uid: a page of tombstones */
+	MAILBOX_HEAD = 'h',		/* counters, keywords */
+	MAILBOX_DONE = 'k',		/* tokens answered lately */
+	MAILBOX_RECENT = 'r',		/* \\Recent begins at this uid */
+	MAILBOX_TAIL = 't',		/* modseq: one change */
+};
+/* What links a body; the letter, then: */
+enum holder_kind {
+	HOLDER_MESSAGE = 'm',		/* mailbox uid */
+};
 enum queue_key {			/* queue.c */
 	QUEUE_ENVELOPE = 'e',		/* token: queue/envelope.h */
 };
