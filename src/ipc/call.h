@@ -7,8 +7,12 @@
  *
  * A link outlives its peer: when the peer dies, calls marked RETRY wait for
  * link_attach() with a fresh socket and are made again; others fail. Every
- * failure to get an answer is -1 (errno ETIMEDOUT, EPIPE, ECANCELED, EPROTO);
- * an answer is 1, and its `result` says what the peer made of it.
+ * failure to get an answer is -1 (errno ETIMEDOUT, EPIPE, ECANCELED, EPROTO,
+ * EMSGSIZE: the request is over a limit; ENOMEM: the arena is full) and leaves
+ * RESULT_TEMPORARY in the reply; an answer is 1, and its `result` says what the
+ * peer made of it.
+ *
+ * Descriptors (FD fields) in a note that is taken belong to who takes it.
  */
 #ifndef IPC_CALL_H
 #define IPC_CALL_H

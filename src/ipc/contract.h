@@ -81,6 +81,7 @@ struct blob {
 	struct span bytes;
 	int fd;			/* -1: none. Not owned when sending */
 	void *map;		/* wire.c's own */
+	size_t map_n;
 };
 #define BLOB_OF(span_) ((struct blob){ .bytes = (span_), .fd = -1 })
 void blob_release(struct blob *);

@@ -2,10 +2,12 @@
  * serve.h - the called side: a dispatcher made from the contract.
  *
  * A handler gets a request that was checked against every limit, and
- * fills the reply (zeroed, descriptors -1, result RESULT_OK). Spans it puts there
- * live in the arena it is given, or longer. A frame that is
- * malformed, not allowed from that role, or beyond its credits ends the link
- * it came on and nothing else.
+ * fills the reply (zeroed, descriptors -1, result RESULT_OK). Spans it puts
+ * there live in the arena it is given, or longer; descriptors and mappings
+ * it puts there are released once the answer is sent; descriptors of FD
+ * fields that it gets are its own. A frame that is malformed, not allowed
+ * from that role, or beyond its credits ends the link it came on and nothing
+ * else.
  */
 #ifndef IPC_SERVE_H
 #define IPC_SERVE_H
@@ -45,8 +47,11 @@ struct handlers {
 #define END_NOTE(name)
 #include "ipc/contract.def"
 #include "ipc/contract_undef.h"
-	/* The link is gone: release what was held for it. */
+	/* The link is gone, and no handler works for it any more: release
+	 * what was held for it. */
 	void (*gone)(void *arg, const struct caller *);
+	/* Make durable what serve_after() was told; 1, -1. May be NULL. */
+	int  (*sync)(void *arg, uint64_t ticket);
 };
 
 struct server;
@@ -63,6 +68,22 @@ int  server_listen(struct server *, int fd, enum role_bit role);
  * link, handles it, answers. Returns at once; server_stop() joins them.
  */
 int  server_start_threads(struct server *, size_t threads);
+
+/*
+ * For handlers, on a worker thread.
+ *
+ * serve_after(): what this handler did is applied but not yet durable; the
+ * answer goes out when sync(arg, ticket) succeeded, and RESULT_TEMPORARY
+ * when not. One thread syncs for all that wait (tickets rise: a later one
+ * covers the earlier), and no worker waits. false: not on a worker, or
+ * there is no sync: the handler waits by itself.
+ *
+ * serve_may_block(): the handler is about to wait or to compute for long;
+ * another thread takes over the reading at once. Without it that happens by
+ * itself after some milliseconds. Verbs of class LONG and sasl_* do it anyway.
+ */
+bool serve_after(uint64_t ticket);
+void serve_may_block(void);
 void server_stop(struct server *);
 /* Or on this thread's loop: handlers must not wait. */
 int  server_on_loop(struct server *);

@@ -19,7 +19,15 @@
 #include "base/text.h"
 #include "ipc/contract.h"
 
-enum { FRAME_MAX = 160 << 10, FRAME_FDS = 4 };
+enum {
+	FRAME_MAX = 160 << 10,		/* bytes of a frame */
+	FRAME_FDS = 4,			/* descriptors of a frame */
+	FRAME_HEAD = 8,
+	BLOB_INLINE_MAX = 64 << 10,	/* longer blobs go as a memfd */
+	LINK_CREDITS = 64,		/* calls under way on one link */
+};
+
+enum frame_kind { FRAME_CALL = 1, FRAME_REPLY, FRAME_NOTE };
 
 /* Plain values: also the tongue of the store's own records. */
 void put_u8(struct text *, uint8_t);
@@ -63,5 +71,49 @@ struct span get_bytes(struct cursor *, size_t limit);
 #define END_NOTE(name)
 #include "ipc/contract.def"
 #include "ipc/contract_undef.h"
+
+/* A frame being built: begin, fields, send, and clear (or reuse). */
+struct frame {
+	struct text bytes;
+	int fds[FRAME_FDS];
+	bool owned[FRAME_FDS];		/* a memfd made for this frame */
+	size_t fd_count;
+	size_t room;			/* for blobs inline */
+	int error;			/* the first failure: errno */
+};
+/* plain: the most bytes that all fields but the inline blobs can take. */
+void frame_begin(struct frame *, enum verb, enum frame_kind, uint32_t number,
+    size_t plain);
+void frame_bytes(struct frame *, struct span, uint64_t limit);
+void frame_blob(struct frame *, const struct blob *, uint64_t limit);
+void frame_fd(struct frame *, int fd);
+/* One sendmsg. 1; -1 with errno (EAGAIN: the peer's buffer is full). */
+int  frame_send(int socket, const struct frame *, bool wait) MUST_USE;
+void frame_clear(struct frame *);	/* closes what is owned, keeps memory */
+void frame_free(struct frame *);
+
+/* A frame that came. `fields` is what is behind its head. */
+struct frame_in {
+	struct cursor fields;
+	uint32_t verb;			/* < VERBS */
+	enum frame_kind kind;
+	uint32_t number;
+	int fds[FRAME_FDS];
+	size_t fd_count, fd_next;
+};
+/*
+ * One recvmsg into buffer, which has room for FRAME_MAX. 1 a frame; 0 the
+ * peer is gone; -1 with errno: EAGAIN nothing there, EPROTO no frame of ours.
+ */
+int  frame_receive(int socket, struct frame_in *, char *buffer, bool wait)
+    MUST_USE;
+/* The head of a frame that lies in memory, without descriptors. 1, 0. */
+int  frame_parse(struct frame_in *, struct span);
+struct blob frame_get_blob(struct frame_in *, uint64_t limit);
+int  frame_get_fd(struct frame_in *);	/* -1: none */
+void frame_in_close(struct frame_in *);	/* descriptors nobody took */
+
+/* A memfd with these bytes, sealed for good; -1 with errno. */
+int memfd_sealed(struct span);
 
 #endif

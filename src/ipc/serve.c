@@ -1,0 +1,913 @@
+/*
+ * serve.c - worker threads that share the links of a server.
+ *
+ * Threads stand in groups, each with its own links; a machine with few cores
+ * has one. In a group one thread leads: it alone waits for frames, and what
+ * it reads it handles itself, answers, and reads on. As long as handlers are
+ * quick no other thread is woken, which is what makes a small call cheap.
+ * One more thread stands by: when a handler takes longer than a tick, or says
+ * that it will (serve_may_block), the one standing by leads on, and the
+ * former leader joins the others when it is done. So as many handlers can
+ * wait at once as there are threads.
+ *
+ * The leader's turn is one atomic word: its state, and a count that says
+ * which handler it is in. Who changes HANDLING to WATCHING is the leader.
+ *
+ * Only a leader takes links away; whoever works for one holds a reference,
+ * and gone() runs when the last is dropped.
+ */
+#include "ipc/serve.h"
+#include "base/log.h"
+#include "io/loop.h"
+#include "ipc/codec.h"
+#include "ipc/serve_peer.h"
+
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+enum {
+	GROUPS_MAX = 8,
+	EVENTS = 16,			/* taken from epoll at once */
+	READ_TURN = 32,			/* frames of a link before the next */
+	TICK_MS = 2,			/* how often the standby looks */
+	IDLE_TICKS = 50,		/* until it stops looking */
+	ACCEPTED_MAX = 256,		/* links of one listening socket */
+};
+static const size_t ARENA_LIMIT = (size_t)1200 << 20;
+
+enum { FREE, WATCHING, HANDLING, STATE_MASK = 3, COUNT_ONE = 4 };
+
+struct group {
+	struct server *server;
+	int epoll;
+	size_t threads;			/* 0: served by a loop */
+	struct watch watch;
+	atomic_uint_fast64_t turn;
+	atomic_bool asleep;		/* the standby looks no more */
+	pthread_mutex_t lock;		/* of what follows */
+	pthread_cond_t standby_wake, follower_wake;
+	bool has_standby;
+};
+
+/* An answer that waits until what it promises is durable. */
+struct deferred {
+	struct deferred *next;
+	struct peer *peer;
+	enum verb verb;
+	uint32_t number;
+	uint64_t ticket;
+	struct frame frame;
+};
+
+struct server {
+	enum role_bit self;
+	const struct handlers *handlers;
+	void *arg;
+	int wake;			/* eventfd, readable when stopping */
+	atomic_bool stopping;
+	struct group groups[GROUPS_MAX];
+	size_t group_count;
+	pthread_mutex_t lock;		/* of what follows */
+	struct peer *peers;
+	uint64_t last_link;
+	size_t accepted;
+	struct worker *workers, *loop_worker;
+	size_t worker_count;
+	bool syncing;			/* the sync thread runs */
+	pthread_t sync_thread;
+	pthread_mutex_t sync_lock;	/* of what follows */
+	pthread_cond_t sync_wake;
+	struct deferred *first, **last;
+};
+
+struct worker {
+	struct group *group;
+	pthread_t thread;
+	bool leading;
+	uint64_t count;			/* of the turn, while leading */
+	struct arena *arena;
+	char *input;			/* FRAME_MAX bytes */
+	struct frame frame;
+	bool on_loop;
+	bool deferred;
+	uint64_t ticket;
+};
+
+static _Thread_local struct worker *current;
+
+/* ---- whose turn it is -------------------------------------------------------- */
+
+static void
+wake_standby(struct group *g)
+{
+	pthread_mutex_lock(&g->lock);
+	atomic_store(&g->asleep, false);
+	pthread_cond_signal(&g->standby_wake);
+	pthread_mutex_unlock(&g->lock);
+}
+
+static void
+turn_begin(struct worker *w)
+{
+	struct group *g = w->group;
+
+	w->count += COUNT_ONE;
+	atomic_store(&g->turn, w->count | HANDLING);
+	if (atomic_load(&g->asleep))
+		wake_standby(g);
+}
+
+/* The handler is done; does this thread still lead? */
+static void
+turn_end(struct worker *w)
+{
+	uint_fast64_t mine = w->count | HANDLING;
+
+	if (w->leading)
+		w->leading = atomic_compare_exchange_strong(&w->group->turn,
+		    &mine, w->count | WATCHING);
+}
+
+static void
+turn_leave(struct worker *w, uint_fast64_t state)
+{
+	struct group *g = w->group;
+	uint_fast64_t mine = w->count | state;
+
+	if (!w->leading || w->on_loop)
+		return;
+	w->leading = false;
+	if (!atomic_compare_exchange_strong(&g->turn, &mine,
+	    w->count | FREE))
+		return;
+	pthread_mutex_lock(&g->lock);
+	atomic_store(&g->asleep, false);
+	pthread_cond_signal(g->has_standby ? &g->standby_wake :
+	    &g->follower_wake);
+	pthread_mutex_unlock(&g->lock);
+}
+
+/* Take the turn from the value that was seen. */
+static bool
+turn_take(struct worker *w, uint_fast64_t seen)
+{
+	w->count = seen & ~(uint64_t)STATE_MASK;
+	w->leading = atomic_compare_exchange_strong(&w->group->turn, &seen,
+	    w->count | WATCHING);
+	return w->leading;
+}
+
+static void
+wait_tick(struct group *g)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	t.tv_nsec += TICK_MS * 1000000L;
+	if (t.tv_nsec >= 1000000000L) {
+		t.tv_nsec -= 1000000000L;
+		t.tv_sec++;
+	}
+	pthread_cond_timedwait(&g->standby_wake, &g->lock, &t);
+}
+
+/*
+ * Stand by until the turn is free, or its leader is in the same handler as
+ * one tick ago. A group where nothing happens is not looked at any more.
+ */
+static void
+stand_by(struct worker *w)
+{
+	struct group *g = w->group;
+	uint_fast64_t seen = atomic_load(&g->turn), now;
+	int idle = 0;
+
+	while (!atomic_load(&g->server->stopping)) {
+		now = atomic_load(&g->turn);
+		if ((now & STATE_MASK) == FREE || (now == seen &&
+		    idle > 0 && (now & STATE_MASK) == HANDLING)) {
+			if (turn_take(w, now))
+				return;
+			continue;
+		}
+		idle = now == seen ? idle + 1 : 1;
+		seen = now;
+		if (idle < IDLE_TICKS) {
+			wait_tick(g);
+			continue;
+		}
+		atomic_store(&g->asleep, true);
+		if (atomic_load(&g->turn) == now)
+			while (atomic_load(&g->asleep) &&
+			    !atomic_load(&g->server->stopping))
+				pthread_cond_wait(&g->standby_wake, &g->lock);
+		atomic_store(&g->asleep, false);
+		idle = 0;
+	}
+}
+
+/* Wait for the turn. Returns leading, or because the server stops. */
+static void
+follow(struct worker *w)
+{
+	struct group *g = w->group;
+	uint_fast64_t now;
+
+	pthread_mutex_lock(&g->lock);
+	while (!w->leading && !atomic_load(&g->server->stopping)) {
+		now = atomic_load(&g->turn);
+		if ((now & STATE_MASK) == FREE && turn_take(w, now))
+			break;
+		if (g->has_standby) {
+			pthread_cond_wait(&g->follower_wake, &g->lock);
+			continue;
+		}
+		g->has_standby = true;
+		stand_by(w);
+		g->has_standby = false;
+		pthread_cond_signal(&g->follower_wake);
+	}
+	pthread_mutex_unlock(&g->lock);
+}
+
+void
+serve_may_block(void)
+{
+	if (current != NULL)
+		turn_leave(current, HANDLING);
+}
+
+/* ---- links ---------------------------------------------------------------------- */
+
+static void
+release(struct server *s, struct peer *p)
+{
+	if (!peer_unref(p))
+		return;
+	if (s->handlers->gone != NULL && !p->listens)
+		s->handlers->gone(s->arg, &p->caller);
+	peer_free(p);
+}
+
+/* Off the list, so that nobody finds it any more. Leaders only. */
+static void
+drop(struct server *s, struct peer *p)
+{
+	struct peer **at;
+
+	epoll_ctl(p->epoll, EPOLL_CTL_DEL, p->fd, NULL);
+	peer_kill(p);
+	pthread_mutex_lock(&s->lock);
+	for (at = &s->peers; *at != p; at = &(*at)->next)
+		;
+	*at = p->next;
+	s->accepted -= p->accepted;
+	pthread_mutex_unlock(&s->lock);
+	release(s, p);
+}
+
+static void
+refuse(const struct peer *p, const char *why)
+{
+	log_event(LOG_LEVEL_WARNING, "ipc.refused",
+	    log_str("peer", role_name(p->caller.role)),
+	    log_int("instance", p->caller.instance), log_str("why", why));
+}
+
+static int
+add(struct server *s, int fd, const struct caller *who, bool listens,
+    bool accepted)
+{
+	struct epoll_event e = { .events = EPOLLIN };
+	struct peer *p = peer_new(fd, -1, who);
+
+	pthread_mutex_lock(&s->lock);
+	p->caller.link = ++s->last_link;
+	p->epoll = s->groups[s->last_link % s->group_count].epoll;
+	p->listens = listens;
+	p->accepted = accepted;
+	p->next = s->peers;
+	s->peers = p;
+	s->accepted += accepted;
+	e.data.ptr = p;
+	if (epoll_ctl(p->epoll, EPOLL_CTL_ADD, fd, &e) != 0) {
+		s->peers = p->next;
+		s->accepted -= accepted;
+		pthread_mutex_unlock(&s->lock);
+		peer_free(p);
+		return -1;
+	}
+	pthread_mutex_unlock(&s->lock);
+	return 1;
+}
+
+int
+server_add(struct server *s, int fd, enum role_bit role, uint32_t instance)
+{
+	struct caller who = { .role = role, .instance = instance };
+	struct frame f = { .bytes = TEXT_INIT(FRAME_MAX) };
+	int room = 4 << 20, status;
+
+	/* As much as the system grants; less costs speed alone. */
+	setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &room, sizeof(room));
+	hello_encode(&f, s->self);
+	status = frame_send(fd, &f, false);
+	frame_free(&f);
+	if (status < 0) {
+		close(fd);
+		return -1;
+	}
+	return add(s, fd, &who, false, false);
+}
+
+int
+server_listen(struct server *s, int fd, enum role_bit role)
+{
+	struct caller who = { .role = role };
+
+	return add(s, fd, &who, true, false);
+}
+
+static void
+accept_one(struct server *s, const struct peer *p)
+{
+	struct frame f = { .bytes = TEXT_INIT(FRAME_MAX) };
+	struct caller who = { .role = p->caller.role };
+	int fd = accept4(p->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	bool room;
+
+	if (fd < 0)
+		return;
+	pthread_mutex_lock(&s->lock);
+	room = s->accepted < ACCEPTED_MAX;
+	pthread_mutex_unlock(&s->lock);
+	hello_encode(&f, s->self);
+	if (!room || frame_send(fd, &f, false) < 0)
+		close(fd);
+	else
+		(void)add(s, fd, &who, false, true);
+	frame_free(&f);
+}
+
+/* ---- a frame ------------------------------------------------------------------------ */
+
+#define U8(name)
+#define U32(name)
+#define U64(name)
+#define I64(name)
+#define TOKEN(name)
+#define BODY(name)
+#define GRANT(name)
+#define BYTES(name, limit)
+#define BLOB(name, limit)
+#define FD(name)
+#define RECORD(name)
+#define END_RECORD(name)
+#define CALL(name, from, to, time, again, text)				\
+	case VERB_##name:						\
+		if (h->name == NULL)					\
+			return false;					\
+		h->name(s->arg, who, arena, in, out);			\
+		return true;
+#define ANSWER(name)
+#define END(name)
+#define NOTE(name, from, to, text)					\
+	case VERB_##name:						\
+		if (h->name##_note == NULL)				\
+			return false;					\
+		h->name##_note(s->arg, who, in);			\
+		return true;
+#define END_NOTE(name)
+
+/* false: nobody handles this verb here. */
+static bool
+dispatch(const struct server *s, enum verb verb, const struct caller *who,
+    struct arena *arena, const void *in, void *out)
+{
+	const struct handlers *h = s->handlers;
+
+	switch (verb) {
+#include "ipc/contract.def"
+#include "ipc/contract_undef.h"
+	default:
+		return false;
+	}
+}
+
+bool
+serve_after(uint64_t ticket)
+{
+	struct worker *w = current;
+
+	if (w == NULL || !w->group->server->syncing)
+		return false;
+	w->deferred = true;
+	w->ticket = MAX(w->ticket, ticket);
+	return true;
+}
+
+/* An answer without its fields: there was no making the whole one. */
+static void
+encode_failure(struct frame *f, enum verb verb, uint32_t number,
+    enum result result)
+{
+	union any_message m;
+
+	codecs[verb].reply.init(&m);
+	*(enum result *)&m = result;
+	codec_encode(f, verb, FRAME_REPLY, number, &m);
+}
+
+/* What a reply carries is the frame's from now on. */
+static void
+encode_reply(struct frame *f, enum verb verb, uint32_t number, void *reply)
+{
+	codec_encode(f, verb, FRAME_REPLY, number, reply);
+	for (size_t i = 0; i < f->fd_count; i++)
+		f->owned[i] = true;
+	if (f->error == 0 && !text_full(&f->bytes))
+		return;
+	log_event(LOG_LEVEL_ERROR, "ipc.answer",
+	    log_str("verb", codecs[verb].name),
+	    log_str("why", "cannot be encoded"));
+	encode_failure(f, verb, number, RESULT_TEMPORARY);
+}
+
+static void
+defer(struct server *s, struct worker *w, struct peer *p, enum verb verb,
+    uint32_t number)
+{
+	struct deferred *d = xmalloc(sizeof(*d));
+
+	*d = (struct deferred){ .peer = peer_ref(p), .verb = verb,
+	    .number = number, .ticket = w->ticket, .frame = w->frame };
+	w->frame = (struct frame){ .bytes = TEXT_INIT(FRAME_MAX) };
+	pthread_mutex_lock(&s->sync_lock);
+	*s->last = d;
+	s->last = &d->next;
+	pthread_cond_signal(&s->sync_wake);
+	pthread_mutex_unlock(&s->sync_lock);
+}
+
+static void
+answer(struct peer *p, struct frame *f)
+{
+	atomic_fetch_sub(&p->in_flight, 1);
+	peer_answer(p, f);
+}
+
+/* These compute for long by their nature (password hashes), or wait. */
+static bool
+takes_long(enum verb verb)
+{
+	return verb == VERB_sasl_start || verb == VERB_sasl_step ||
+	    codecs[verb].ms > 60 * 1000;
+}
+
+static void
+handle_call(struct worker *w, struct peer *p, enum verb verb,
+    uint32_t number, union any_message *request)
+{
+	struct server *s = w->group->server;
+	union any_message reply;
+
+	w->deferred = false;
+	w->ticket = 0;
+	if (takes_long(verb))
+		turn_leave(w, HANDLING);
+	codecs[verb].reply.init(&reply);
+	if (!dispatch(s, verb, &p->caller, w->arena, request, &reply))
+		*(enum result *)&reply = RESULT_INVALID;
+	encode_reply(&w->frame, verb, number, &reply);
+	if (w->deferred)
+		defer(s, w, p, verb, number);
+	else
+		answer(p, &w->frame);
+	codec_release(verb, FRAME_REPLY, &reply, false);
+	codec_release(verb, FRAME_CALL, request, false);
+	arena_reset(w->arena);
+}
+
+static bool
+take_hello(struct peer *p, const struct hello_note *m)
+{
+	if (p->greeted || !hello_agrees(m, p->caller.role)) {
+		log_event(LOG_LEVEL_ERROR, "ipc.mismatch",
+		    log_str("expected", role_name(p->caller.role)),
+		    log_int("expected_version", CONTRACT_VERSION),
+		    log_text("peer", m->name),
+		    log_int("peer_version", m->version));
+		return false;
+	}
+	p->greeted = true;
+	return true;
+}
+
+static void
+handle_note(struct worker *w, struct peer *p, enum verb verb,
+    union any_message *note)
+{
+	bool taken = dispatch(w->group->server, verb, &p->caller, w->arena,
+	    note, NULL);
+
+	codec_release(verb, FRAME_NOTE, note, !taken);
+}
+
+/* May this peer say this now? NULL: yes. */
+static const char *
+objection(const struct server *s, struct peer *p, const struct frame_in *f)
+{
+	const struct codec *row = &codecs[f->verb];
+
+	if (f->kind == FRAME_REPLY)
+		return "an answer to the called side";
+	if ((row->from & (uint32_t)p->caller.role) == 0 ||
+	    (row->to & (uint32_t)s->self) == 0)
+		return "a verb that is not its own";
+	if (f->kind != FRAME_CALL)
+		return NULL;
+	if (!p->greeted)
+		return "a call before hello";
+	if (atomic_load(&p->in_flight) >= LINK_CREDITS)
+		return "calls beyond its credits";
+	return NULL;
+}
+
+/* 1 handled; 0 the link is to be dropped. */
+static int
+take_frame(struct worker *w, struct peer *p, struct frame_in *f)
+{
+	const char *why = objection(w->group->server, p, f);
+	union any_message m;
+
+	if (why == NULL && codec_decode(f, &m) == 0)
+		why = "a malformed frame";
+	if (why != NULL) {
+		frame_in_close(f);
+		refuse(p, why);
+		return 0;
+	}
+	if (f->verb == VERB_hello)
+		return take_hello(p, &m.hello);
+	turn_begin(w);
+	peer_ref(p);
+	if (f->kind == FRAME_CALL) {
+		atomic_fetch_add(&p->in_flight, 1);
+		handle_call(w, p, (enum verb)f->verb, f->number, &m);
+	} else {
+		handle_note(w, p, (enum verb)f->verb, &m);
+	}
+	release(w->group->server, p);
+	turn_end(w);
+	return 1;
+}
+
+/* After an answer the next frame is often there already: ask for it first. */
+static void
+serve_peer(struct worker *w, struct peer *p)
+{
+	struct frame_in f;
+	int status;
+
+	for (int i = 0; i < READ_TURN; i++) {
+		status = frame_receive(p->fd, &f, w->input, false);
+		if (status == -1 && errno == EAGAIN)
+			return;
+		if (status == -1)
+			refuse(p, "not a frame");
+		if (status != 1 || take_frame(w, p, &f) == 0) {
+			drop(w->group->server, p);
+			return;
+		}
+		if (!w->leading)
+			return;
+	}
+}
+
+/* One turn of a leader. */
+static void
+lead_turn(struct worker *w, int timeout)
+{
+	struct epoll_event events[EVENTS];
+	struct server *s = w->group->server;
+	int n = epoll_wait(w->group->epoll, events, EVENTS, timeout);
+
+	for (int i = 0; i < n && w->leading; i++) {
+		struct peer *p = events[i].data.ptr;
+
+		if (p == NULL)		/* s->wake: we stop */
+			return;
+		if ((events[i].events & (uint32_t)EPOLLOUT) != 0)
+			peer_writable(p);
+		if (p->listens)
+			accept_one(s, p);
+		else if ((events[i].events & ~(uint32_t)EPOLLOUT) != 0)
+			serve_peer(w, p);
+	}
+}
+
+/* ---- threads ---------------------------------------------------------------------- */
+
+static void
+worker_open(struct worker *w, struct group *g)
+{
+	*w = (struct worker){ .group = g,
+	    .frame = { .bytes = TEXT_INIT(FRAME_MAX) } };
+	w->arena = arena_new(ARENA_LIMIT);
+	w->input = xmalloc(FRAME_MAX);
+}
+
+static void
+worker_close(struct worker *w)
+{
+	frame_free(&w->frame);
+	arena_free(&w->arena);
+	free(w->input);
+}
+
+static void *
+work(void *arg)
+{
+	struct worker *w = arg;
+	struct server *s = w->group->server;
+
+	current = w;
+	while (!atomic_load(&s->stopping)) {
+		follow(w);
+		while (w->leading && !atomic_load(&s->stopping))
+			lead_turn(w, -1);
+	}
+	turn_leave(w, WATCHING);
+	current = NULL;
+	return NULL;
+}
+
+static void
+settle(struct server *s, struct deferred *d, bool durable)
+{
+	if (!durable) {
+		encode_failure(&d->frame, d->verb, d->number,
+		    RESULT_TEMPORARY);
+	}
+	answer(d->peer, &d->frame);
+	frame_free(&d->frame);
+	release(s, d->peer);
+	free(d);
+}
+
+/* One write to the disk for everybody who came while the last one ran. */
+static void
+sync_all(struct server *s, struct deferred *d)
+{
+	struct deferred *next;
+	uint64_t ticket = 0;
+	bool durable;
+
+	for (const struct deferred *at = d; at != NULL; at = at->next)
+		ticket = MAX(ticket, at->ticket);
+	durable = s->handlers->sync(s->arg, ticket) == 1;
+	for (; d != NULL; d = next) {
+		next = d->next;
+		settle(s, d, durable);
+	}
+}
+
+static void *
+sync_work(void *arg)
+{
+	struct server *s = arg;
+	struct deferred *all;
+
+	pthread_mutex_lock(&s->sync_lock);
+	for (;;) {
+		all = s->first;
+		if (all == NULL && !s->syncing)
+			break;
+		if (all == NULL) {
+			pthread_cond_wait(&s->sync_wake, &s->sync_lock);
+			continue;
+		}
+		s->first = NULL;
+		s->last = &s->first;
+		pthread_mutex_unlock(&s->sync_lock);
+		sync_all(s, all);
+		pthread_mutex_lock(&s->sync_lock);
+	}
+	pthread_mutex_unlock(&s->sync_lock);
+	return NULL;
+}
+
+static void
+group_open(struct group *g, struct server *s)
+{
+	struct epoll_event e = { .events = EPOLLIN, .data.ptr = NULL };
+	pthread_condattr_t attr;
+
+	g->server = s;
+	g->epoll = epoll_create1(EPOLL_CLOEXEC);
+	must(g->epoll >= 0);
+	must(epoll_ctl(g->epoll, EPOLL_CTL_ADD, s->wake, &e) == 0);
+	must(pthread_condattr_init(&attr) == 0);
+	must(pthread_condattr_setclock(&attr, CLOCK_MONOTONIC) == 0);
+	must(pthread_mutex_init(&g->lock, NULL) == 0);
+	must(pthread_cond_init(&g->standby_wake, &attr) == 0);
+	must(pthread_cond_init(&g->follower_wake, &attr) == 0);
+	pthread_condattr_destroy(&attr);
+}
+
+static void
+group_close(struct group *g)
+{
+	close(g->epoll);
+	pthread_mutex_destroy(&g->lock);
+	pthread_cond_destroy(&g->standby_wake);
+	pthread_cond_destroy(&g->follower_wake);
+}
+
+struct server *
+server_new(enum role_bit self, const struct handlers *handlers, void *arg)
+{
+	struct server *s = xcalloc(1, sizeof(*s));
+	long cores = sysconf(_SC_NPROCESSORS_ONLN);
+
+	s->self = self;
+	s->handlers = handlers;
+	s->arg = arg;
+	s->last = &s->first;
+	s->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	must(s->wake >= 0);
+	must(pthread_mutex_init(&s->lock, NULL) == 0);
+	must(pthread_mutex_init(&s->sync_lock, NULL) == 0);
+	must(pthread_cond_init(&s->sync_wake, NULL) == 0);
+	s->group_count = (size_t)MAX(1, MIN(cores / 2, GROUPS_MAX));
+	for (size_t i = 0; i < s->group_count; i++)
+		group_open(&s->groups[i], s);
+	return s;
+}
+
+static int
+start_all(struct server *s, size_t threads)
+{
+	if (s->handlers->sync != NULL) {
+		s->syncing = true;
+		if (pthread_create(&s->sync_thread, NULL, sync_work, s) != 0) {
+			s->syncing = false;
+			return -1;
+		}
+	}
+	for (size_t i = 0; i < threads; i++)
+		s->groups[i % s->group_count].threads++;
+	for (; s->worker_count < threads; s->worker_count++) {
+		struct worker *w = &s->workers[s->worker_count];
+
+		worker_open(w, &s->groups[s->worker_count % s->group_count]);
+		if (pthread_create(&w->thread, NULL, work, w) != 0) {
+			worker_close(w);
+			return -1;
+		}
+	}
+	return 1;
+}
+
+/* Signals are for the thread that asked for them, never for a worker. */
+int
+server_start_threads(struct server *s, size_t threads)
+{
+	sigset_t all, before;
+	int status;
+
+	threads = MAX(threads, 2 * s->group_count);
+	must(s->workers == NULL);
+	s->workers = xcalloc(threads, sizeof(*s->workers));
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	status = start_all(s, threads);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	if (status < 0)
+		server_stop(s);
+	return status;
+}
+
+void
+server_stop(struct server *s)
+{
+	uint64_t one = 1;
+
+	atomic_store(&s->stopping, true);
+	must(write(s->wake, &one, sizeof(one)) == sizeof(one));
+	for (size_t i = 0; i < s->group_count; i++) {
+		pthread_mutex_lock(&s->groups[i].lock);
+		pthread_cond_broadcast(&s->groups[i].standby_wake);
+		pthread_cond_broadcast(&s->groups[i].follower_wake);
+		pthread_mutex_unlock(&s->groups[i].lock);
+	}
+	for (size_t i = 0; i < s->worker_count; i++) {
+		pthread_join(s->workers[i].thread, NULL);
+		worker_close(&s->workers[i]);
+	}
+	if (s->syncing) {
+		pthread_mutex_lock(&s->sync_lock);
+		s->syncing = false;
+		pthread_cond_signal(&s->sync_wake);
+		pthread_mutex_unlock(&s->sync_lock);
+		pthread_join(s->sync_thread, NULL);
+	}
+	free(s->workers);
+	s->workers = NULL;
+	s->worker_count = 0;
+}
+
+void
+server_free(struct server **sp)
+{
+	struct server *s = *sp;
+
+	if (s == NULL)
+		return;
+	must(s->worker_count == 0);
+	for (size_t i = 0; i < s->group_count; i++)
+		if (s->groups[i].watch.fn != NULL)
+			watch_clear(&s->groups[i].watch);
+	while (s->peers != NULL)
+		drop(s, s->peers);
+	for (size_t i = 0; i < s->group_count; i++)
+		group_close(&s->groups[i]);
+	pthread_mutex_destroy(&s->lock);
+	pthread_mutex_destroy(&s->sync_lock);
+	pthread_cond_destroy(&s->sync_wake);
+	close(s->wake);
+	if (s->loop_worker != NULL)
+		worker_close(s->loop_worker);
+	free(s->loop_worker);
+	free(s);
+	*sp = NULL;
+}
+
+/* ---- on a loop ---------------------------------------------------------------------- */
+
+static void
+on_loop(struct watch *w, uint32_t events)
+{
+	struct group *g = w->arg;
+	struct worker *worker = g->server->loop_worker;
+
+	(void)events;
+	worker->group = g;
+	lead_turn(worker, 0);
+}
+
+int
+server_on_loop(struct server *s)
+{
+	must(s->loop_worker == NULL && s->workers == NULL);
+	s->loop_worker = xmalloc(sizeof(*s->loop_worker));
+	worker_open(s->loop_worker, &s->groups[0]);
+	s->loop_worker->leading = s->loop_worker->on_loop = true;
+	for (size_t i = 0; i < s->group_count; i++) {
+		struct group *g = &s->groups[i];
+
+		g->watch = (struct watch){ .fd = g->epoll, .fn = on_loop,
+		    .arg = g };
+		if (watch_set(&g->watch, EPOLLIN) < 0)
+			return -1;
+	}
+	return 1;
+}
+
+/* ---- notes ---------------------------------------------------------------------------- */
+
+static struct peer *
+find(struct server *s, uint64_t link)
+{
+	struct peer *p;
+
+	pthread_mutex_lock(&s->lock);
+	for (p = s->peers; p != NULL && p->caller.link != link; p = p->next)
+		;
+	if (p != NULL)
+		peer_ref(p);
+	pthread_mutex_unlock(&s->lock);
+	return p;
+}
+
+int
+server_note_mailbox_changed(struct server *s, uint64_t link,
+    const struct mailbox_changed_note *note)
+{
+	struct frame f = { .bytes = TEXT_INIT(FRAME_MAX) };
+	struct peer *p = find(s, link);
+	int status;
+
+	if (p == NULL)
+		return 0;
+	codec_encode(&f, VERB_mailbox_changed, FRAME_NOTE, 0, note);
+	status = peer_note(p, &f);
+	frame_free(&f);
+	release(s, p);
+	return status;
+}
