@@ -1,0 +1,79 @@
+/*
+ * directory.h - domains, accounts and aliases, for the rest of the store.
+ *
+ * Reads go through small caches to the engine; nothing is loaded whole, so
+ * that millions of accounts cost what the few in use do. Changes are made
+ * one at a time and are durable when they are answered. Any thread.
+ */
+#ifndef STORE_DIRECTORY_H
+#define STORE_DIRECTORY_H
+
+#include "store/store.h"
+
+enum {
+	ALIAS_DEPTH_MAX = 10,		/* aliases of aliases */
+	ALIAS_NAMES_MAX = 1000,		/* names one address may stand for */
+};
+
+struct account {
+	uint64_t id;
+	uint32_t epoch;			/* raised with every new password */
+	int64_t created;		/* seconds since 1970 UTC */
+	struct span address;		/* as it was given */
+	struct span credentials;	/* password.h */
+};
+
+struct directory *directory_new(struct store *);
+void directory_free(struct directory **);
+/* Forget what was looked up: settings have changed. */
+void directory_forget(struct directory *);
+/* Removals a crash has cut short, at start. 1, -1. */
+int  directory_replay(struct directory *);
+
+/* The account of a login name; without a domain, in the default one.
+ * 1, 0 nobody, -1 the store failed. */
+int  directory_login(struct directory *, struct span login, struct arena *,
+    struct account *);
+/* The compare form of a login name, with its domain; empty: it has none. */
+struct span directory_login_key(struct directory *, struct span login,
+    struct arena *);
+int  directory_account(struct directory *, uint64_t id, struct arena *,
+    struct account *);
+/* Is the account among those behind the address? */
+enum result directory_owns(struct directory *, uint64_t account,
+    struct span address, struct arena *);
+/* The lowest account above `after`: 1, 0 no more, -1. */
+int  directory_next_account(struct directory *, uint64_t after,
+    uint64_t *id);
+
+enum result directory_domain_add(struct directory *, struct span domain);
+enum result directory_domain_remove(struct directory *, struct span domain);
+enum result directory_account_add(struct directory *, struct span address,
+    struct span credentials, uint64_t *id);
+enum result directory_account_remove(struct directory *,
+    struct span address);
+enum result directory_account_password(struct directory *,
+    struct span address, struct span credentials);
+enum result directory_alias_add(struct directory *, struct span address,
+    struct span targets, struct arena *, struct span *bad_target);
+enum result directory_alias_remove(struct directory *, struct span address);
+/* directory_row records, at most `room` bytes, behind the name `after`. */
+enum result directory_rows(struct directory *, uint32_t kind,
+    struct span domain, struct span after, struct text *rows, size_t room,
+    bool *more);
+/* Dangling names, missing accounts: a share of `postrider check`. */
+enum result directory_check(struct directory *, bool repair,
+    struct text *report, uint32_t *found, uint32_t *repaired);
+
+/* Where an account logged in from: up to DIRECTORY_KNOWN_MAX networks. */
+enum { DIRECTORY_KNOWN_MAX = 16, NETWORK_MAX = 17 };
+struct known {
+	uint8_t network[NETWORK_MAX];	/* family and its leading bytes */
+	int64_t seen;			/* seconds since 1970 UTC */
+};
+int  directory_known(struct directory *, uint64_t account,
+    struct known out[DIRECTORY_KNOWN_MAX], size_t *count);
+int  directory_know(struct directory *, uint64_t account,
+    const struct known *, int64_t keep_seconds);
+
+#endif

@@ -1,0 +1,198 @@
+/*
+ * directory_list.c - the directory as the operator reads it, and whether it
+ * holds together.
+ */
+#include "store/directory_impl.h"
+#include "ipc/wire.h"
+
+enum { ROWS_AT_ONCE = 1000 };
+
+struct listing {
+	struct directory *directory;
+	struct text *rows;
+	size_t room, count;
+	bool more;
+};
+
+/* Does it fit? The row was added, or taken back and `more` is set. */
+static bool
+list_row(struct listing *l, const struct directory_row *row)
+{
+	size_t before = l->rows->n;
+
+	if (l->count == ROWS_AT_ONCE) {
+		l->more = true;
+		return false;
+	}
+	directory_row_put(l->rows, row);
+	if (text_full(l->rows) || l->rows->n > l->room) {
+		l->rows->n = before;
+		l->rows->full = false;
+		l->more = true;
+		return false;
+	}
+	l->count++;
+	return true;
+}
+
+static bool
+list_domain(struct listing *l, struct span key, struct span value)
+{
+	struct domain_record record;
+
+	if (domain_decode(value, &record) != 1)
+		return true;
+	return list_row(l, &(struct directory_row){
+	    .name = span_from(key, 1), .created = record.created });
+}
+
+static bool
+list_name(struct listing *l, enum name_kind kind, struct span value)
+{
+	struct name_record record;
+	struct directory_row row;
+
+	if (name_decode(value, &record) != 1 || record.kind != kind)
+		return true;
+	row = (struct directory_row){ .name = record.text,
+	    .targets = record.targets, .account = record.account,
+	    .created = record.created };
+	if (kind == NAME_ACCOUNT)
+		mailboxes_usage(l->directory->store->mailboxes,
+		    record.account, &row.messages, &row.bytes);
+	return list_row(l, &row);
+}
+
+/* The range of keys: of one kind, of one domain, behind `after`. */
+static enum result
+list_range(uint32_t kind, struct span domain, struct span after,
+    struct arena *arena, struct text *from, struct text *to)
+{
+	struct name name;
+
+	if (kind == DIRECTORY_DOMAINS) {
+		key_domain(from, after);
+		text_str(to, "e");
+	} else {
+		text_str(from, "n");
+		text_str(to, "o");
+		if (domain.n > 0) {
+			if (address_domain(domain, arena, &domain) != 1)
+				return RESULT_INVALID;
+			key_name(from, domain, SPAN_EMPTY);
+			key_after(to, text_span(from));
+		}
+		if (after.n > 0) {
+			if (name_parse(after, true, arena, &name) != 1)
+				return RESULT_INVALID;
+			key_name(from, name.domain, name.local);
+		}
+	}
+	if (after.n > 0)
+		text_char(from, '\0');
+	return RESULT_OK;
+}
+
+enum result
+directory_rows(struct directory *d, uint32_t kind, struct span domain,
+    struct span after, struct text *rows, size_t room, bool *more)
+{
+	struct listing l = { d, rows, room, 0, false };
+	struct text from = TEXT_INIT(ENGINE_KEY_MAX);
+	struct text to = TEXT_INIT(ENGINE_KEY_MAX);
+	struct arena *arena = arena_new(64 << 10);
+	struct scan *scan = NULL;
+	struct span key, value;
+	enum result result = RESULT_INVALID;
+	int rc = 0;
+
+	if (kind <= DIRECTORY_ALIASES)
+		result = list_range(kind, domain, after, arena, &from, &to);
+	if (result == RESULT_OK) {
+		scan = scan_open(d->store->engine, directory_partition,
+		    text_span(&from), text_span(&to));
+		rc = scan == NULL ? -1 : 0;
+	}
+	while (scan != NULL && (rc = scan_next(scan, &key, &value)) == 1)
+		if (kind == DIRECTORY_DOMAINS ? !list_domain(&l, key, value) :
+		    !list_name(&l, kind == DIRECTORY_ACCOUNTS ? NAME_ACCOUNT :
+		    NAME_ALIAS, value))
+			break;
+	if (rc == -1)
+		result = RESULT_TEMPORARY;
+	*more = l.more;
+	scan_close(&scan);
+	text_free(&from);
+	text_free(&to);
+	arena_free(&arena);
+	return result;
+}
+
+/* -- check ----------------------------------------------------------------- */
+
+struct finding {
+	struct directory *directory;
+	struct batch *batch;
+	struct text *report;
+	uint32_t found;
+};
+
+static void
+check_name(struct finding *f, struct span key, struct span value)
+{
+	struct name_record record;
+	struct arena *arena = arena_new(1 << 20);
+	struct account account;
+	struct span bad;
+	size_t accounts;
+
+	if (name_decode(value, &record) != 1) {
+		f->found++;
+		text_printf(f->report, "directory: a name cannot be read\n");
+		batch_delete(f->batch, key);
+	} else if (record.kind == NAME_ACCOUNT && directory_account(
+	    f->directory, record.account, arena, &account) == 0) {
+		f->found++;
+		text_printf(f->report, "directory: %.*s: its account is "
+		    "missing\n", SPAN_ARG(record.text));
+		batch_delete(f->batch, key);
+	} else if (record.kind == NAME_ALIAS && expand_targets(f->directory,
+	    NULL, record.targets, arena, &accounts, &bad) != RESULT_OK) {
+		/* Not repaired: the operator knows where it should lead. */
+		text_printf(f->report, "directory: %.*s: nobody is at %.*s\n",
+		    SPAN_ARG(record.text), SPAN_ARG(bad));
+		f->found++;
+	}
+	arena_free(&arena);
+}
+
+enum result
+directory_check(struct directory *d, bool repair, struct text *report,
+    uint32_t *found, uint32_t *repaired)
+{
+	struct finding f = { d, batch_new(directory_partition), report, 0 };
+	struct scan *scan = scan_open(d->store->engine, directory_partition,
+	    SPAN("n"), SPAN("o"));
+	struct span key, value;
+	uint64_t version = 0;
+	ticket_t ticket = 0;
+	int rc = scan == NULL ? -1 : 1;
+
+	engine_version(d->store->engine, directory_partition, &version);
+	batch_expect(f.batch, version);
+	while (rc == 1 && (rc = scan_next(scan, &key, &value)) == 1)
+		check_name(&f, key, value);
+	scan_close(&scan);
+	*found += f.found;
+	if (rc == 0 && repair && f.found > 0) {
+		rc = engine_commit(d->store->engine, f.batch, &ticket);
+		if (rc == 1)
+			rc = engine_sync(d->store->engine, ticket);
+		if (rc == 1)
+			*repaired += f.found;
+		directory_forget(d);
+		rc = rc == 1 ? 0 : -1;
+	}
+	batch_free(&f.batch);
+	return rc == 0 ? RESULT_OK : RESULT_TEMPORARY;
+}
