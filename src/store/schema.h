@@ -61,6 +61,7 @@ enum mailbox_key {			/* mailbox_record.c */
 /* What links a body; the letter, then: */
 enum holder_kind {
 	HOLDER_MESSAGE = 'm',		/* mailbox uid */
+	HOLDER_QUEUE = 'q',		/* token */
 };
 enum queue_key {			/* queue.c */
 	QUEUE_ENVELOPE = 'e',		/* token: queue/envelope.h */
