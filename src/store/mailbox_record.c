@@ -1,0 +1,498 @@
+/*
+ * mailbox_record.c - keys and records of a mailbox, to bytes and back.
+ */
+#include "store/mailbox_record.h"
+
+#include <endian.h>
+#include <stdlib.h>
+
+enum { RECORD_VERSION = 1 };
+
+/* ---- keys ------------------------------------------------------------------ */
+
+struct span
+key_span(const struct key *k)
+{
+	return span_of(k->b, k->n);
+}
+
+struct key
+key_letter(char letter)
+{
+	return (struct key){ .b = { letter }, .n = 1 };
+}
+
+struct key
+key_letter_after(char letter)
+{
+	return key_letter((char)(letter + 1));
+}
+
+static void
+key_add(struct key *k, const void *p, size_t n)
+{
+	must(k->n + n <= sizeof(k->b));
+	memcpy(k->b + k->n, p, n);
+	k->n += n;
+}
+
+static void
+key_add_u32(struct key *k, uint32_t v)
+{
+	v = htobe32(v);
+	key_add(k, &v, sizeof(v));
+}
+
+static void
+key_add_u64(struct key *k, uint64_t v)
+{
+	v = htobe64(v);
+	key_add(k, &v, sizeof(v));
+}
+
+struct key
+key_u64(char letter, uint64_t v)
+{
+	struct key k = key_letter(letter);
+
+	key_add_u64(&k, v);
+	return k;
+}
+
+struct key
+key_token(char letter, const struct token *token)
+{
+	struct key k = key_letter(letter);
+
+	key_add(&k, token->b, sizeof(token->b));
+	return k;
+}
+
+struct key
+key_chunk(uint32_t uid)
+{
+	struct key k = key_letter(MAILBOX_CHUNK);
+
+	key_add_u32(&k, uid / CHUNK_UIDS);
+	return k;
+}
+
+struct key
+key_tombstone(const struct tombstone *t)
+{
+	struct key k = key_u64(MAILBOX_EXPUNGED, t->modseq);
+
+	key_add_u32(&k, t->first);
+	return k;
+}
+
+int
+key_read_u64(struct span key, uint64_t *v)
+{
+	if (key.n != 1 + sizeof(*v))
+		return 0;
+	memcpy(v, key.p + 1, sizeof(*v));
+	*v = be64toh(*v);
+	return 1;
+}
+
+int
+key_read_token(struct span key, struct token *token)
+{
+	if (key.n != 1 + sizeof(token->b))
+		return 0;
+	memcpy(token->b, key.p + 1, sizeof(token->b));
+	return 1;
+}
+
+int
+key_read_chunk(struct span key, uint32_t *first_uid)
+{
+	uint32_t v;
+
+	if (key.n != 1 + sizeof(v))
+		return 0;
+	memcpy(&v, key.p + 1, sizeof(v));
+	v = be32toh(v);
+	if (v > UINT32_MAX / CHUNK_UIDS)
+		return 0;
+	*first_uid = v * CHUNK_UIDS;
+	return 1;
+}
+
+struct key
+message_holder(uint64_t mailbox, uint32_t uid)
+{
+	struct key k = key_u64(HOLDER_MESSAGE, mailbox);
+
+	key_add_u32(&k, uid);
+	return k;
+}
+
+int
+message_holder_read(struct span holder, uint64_t *mailbox, uint32_t *uid)
+{
+	if (holder.n != 1 + sizeof(*mailbox) + sizeof(*uid) ||
+	    holder.p[0] != HOLDER_MESSAGE)
+		return 0;
+	memcpy(mailbox, holder.p + 1, sizeof(*mailbox));
+	memcpy(uid, holder.p + 1 + sizeof(*mailbox), sizeof(*uid));
+	*mailbox = be64toh(*mailbox);
+	*uid = be32toh(*uid);
+	return 1;
+}
+
+bool
+token_is_zero(const struct token *token)
+{
+	static const struct token zero;
+
+	return memcmp(token, &zero, sizeof(zero)) == 0;
+}
+
+/* ---- rows and chunks --------------------------------------------------------- */
+
+/* Fixed places: a mailbox of 100 000 messages is read at every opening. */
+static void
+store32(char **p, uint32_t v)
+{
+	v = htole32(v);
+	memcpy(*p, &v, sizeof(v));
+	*p += sizeof(v);
+}
+
+static void
+store64(char **p, uint64_t v)
+{
+	v = htole64(v);
+	memcpy(*p, &v, sizeof(v));
+	*p += sizeof(v);
+}
+
+static uint32_t
+load32(const char **p)
+{
+	uint32_t v;
+
+	memcpy(&v, *p, sizeof(v));
+	*p += sizeof(v);
+	return le32toh(v);
+}
+
+static uint64_t
+load64(const char **p)
+{
+	uint64_t v;
+
+	memcpy(&v, *p, sizeof(v));
+	*p += sizeof(v);
+	return le64toh(v);
+}
+
+static void
+row_store(char *p, const struct row *row)
+{
+	store32(&p, row->uid);
+	store32(&p, row->size);
+	store64(&p, row->flags);
+	store64(&p, row->modseq);
+	store64(&p, (uint64_t)row->internal_date);
+	store64(&p, (uint64_t)row->save_date);
+	memcpy(p, row->body.b, sizeof(row->body.b));
+	p += sizeof(row->body.b);
+	store64(&p, row->thread);
+}
+
+static void
+row_load(const char *p, struct row *row)
+{
+	row->uid = load32(&p);
+	row->size = load32(&p);
+	row->flags = load64(&p);
+	row->modseq = load64(&p);
+	row->internal_date = (int64_t)load64(&p);
+	row->save_date = (int64_t)load64(&p);
+	memcpy(row->body.b, p, sizeof(row->body.b));
+	p += sizeof(row->body.b);
+	row->thread = load64(&p);
+}
+
+static void
+put_rows(struct text *t, const struct row *rows, size_t n)
+{
+	char *p;
+
+	put_u32(t, (uint32_t)n);
+	p = text_room(t, n * ROW_BYTES);
+	if (p == NULL)
+		return;
+	for (size_t i = 0; i < n; i++)
+		row_store(p + i * ROW_BYTES, &rows[i]);
+	text_grew(t, n * ROW_BYTES);
+}
+
+/* The count was read. Ascending from `first` to `last`. */
+static void
+get_rows(struct cursor *c, struct row *rows, size_t n, uint32_t first,
+    uint32_t last)
+{
+	if (n * ROW_BYTES > c->rest.n)
+		c->bad = true;
+	for (size_t i = 0; i < n && !c->bad; i++) {
+		row_load(c->rest.p + i * ROW_BYTES, &rows[i]);
+		if (rows[i].uid < first || rows[i].uid > last ||
+		    (i > 0 && rows[i].uid <= rows[i - 1].uid))
+			c->bad = true;
+	}
+	if (!c->bad)
+		c->rest = span_from(c->rest, n * ROW_BYTES);
+}
+
+static void
+put_version(struct text *t)
+{
+	put_u8(t, RECORD_VERSION);
+}
+
+static struct cursor
+open_record(struct span record)
+{
+	struct cursor c = { .rest = record };
+
+	if (get_u8(&c) != RECORD_VERSION)
+		c.bad = true;
+	return c;
+}
+
+static int
+whole(const struct cursor *c)
+{
+	return !c->bad && c->rest.n == 0;
+}
+
+/* A count of things of at least `size` bytes each, at most `max` of them. */
+static size_t
+get_count(struct cursor *c, size_t max, size_t size)
+{
+	uint32_t n = get_u32(c);
+
+	if (n > max || n * size > c->rest.n)
+		c->bad = true;
+	return c->bad ? 0 : n;
+}
+
+void
+chunk_encode(struct text *t, const struct row *rows, size_t n)
+{
+	put_version(t);
+	put_rows(t, rows, n);
+}
+
+int
+chunk_decode(struct span record, uint32_t first_uid, struct row *rows,
+    size_t *n)
+{
+	struct cursor c = open_record(record);
+
+	*n = get_count(&c, CHUNK_UIDS, ROW_BYTES);
+	get_rows(&c, rows, *n, MAX(first_uid, 1),
+	    first_uid + (CHUNK_UIDS - 1));
+	return whole(&c);
+}
+
+/* ---- head, numbers, tombstones, tokens ---------------------------------------- */
+
+void
+head_encode(struct text *t, const struct mailbox_head *h)
+{
+	put_version(t);
+	put_u64(t, h->account);
+	put_u32(t, h->uidvalidity);
+	put_u32(t, h->uidnext);
+	put_u64(t, h->modseq);
+	put_u64(t, h->forgotten);
+	put_u32(t, (uint32_t)h->keyword_count);
+	for (size_t i = 0; i < h->keyword_count; i++)
+		put_bytes(t, h->keywords[i]);
+}
+
+int
+head_decode(struct span record, struct mailbox_head *h)
+{
+	struct cursor c = open_record(record);
+
+	*h = (struct mailbox_head){ 0 };
+	h->account = get_u64(&c);
+	h->uidvalidity = get_u32(&c);
+	h->uidnext = get_u32(&c);
+	h->modseq = get_u64(&c);
+	h->forgotten = get_u64(&c);
+	h->keyword_count = get_count(&c, KEYWORDS_MAX, sizeof(uint32_t));
+	for (size_t i = 0; i < h->keyword_count; i++)
+		h->keywords[i] = get_bytes(&c, KEYWORD_NAME_MAX);
+	return whole(&c) && h->uidnext > 0 && h->uidvalidity > 0;
+}
+
+void
+number_encode(struct text *t, uint64_t v)
+{
+	put_version(t);
+	put_u64(t, v);
+}
+
+int
+number_decode(struct span record, uint64_t *v)
+{
+	struct cursor c = open_record(record);
+
+	*v = get_u64(&c);
+	return whole(&c);
+}
+
+void
+tombstones_encode(struct text *t, const struct tombstone *stones, size_t n)
+{
+	put_version(t);
+	put_u32(t, (uint32_t)n);
+	for (size_t i = 0; i < n; i++) {
+		put_u32(t, stones[i].first);
+		put_u32(t, stones[i].last);
+		put_u64(t, stones[i].modseq);
+	}
+}
+
+int
+tombstones_decode(struct span record, struct tombstone *stones, size_t *n)
+{
+	struct cursor c = open_record(record);
+
+	*n = get_count(&c, TOMBSTONE_PAGE, 16);
+	for (size_t i = 0; i < *n; i++) {
+		stones[i].first = get_u32(&c);
+		stones[i].last = get_u32(&c);
+		stones[i].modseq = get_u64(&c);
+		if (stones[i].first == 0 || stones[i].first > stones[i].last ||
+		    (i > 0 && stones[i].modseq < stones[i - 1].modseq))
+			c.bad = true;
+	}
+	return whole(&c);
+}
+
+void
+done_encode(struct text *t, const struct done *done, size_t n)
+{
+	put_version(t);
+	put_u32(t, (uint32_t)n);
+	for (size_t i = 0; i < n; i++) {
+		put_raw(t, done[i].token.b, sizeof(done[i].token.b));
+		put_u32(t, done[i].first);
+		put_u32(t, done[i].count);
+		uids_put(t, &done[i].sources);
+	}
+}
+
+int
+done_decode(struct span record, struct done *done, size_t *n)
+{
+	struct cursor c = open_record(record);
+
+	*n = get_count(&c, DONE_MAX, sizeof(done->token.b) + 9);
+	memset(done, 0, *n * sizeof(*done));
+	for (size_t i = 0; i < *n; i++) {
+		get_raw(&c, done[i].token.b, sizeof(done[i].token.b));
+		done[i].first = get_u32(&c);
+		done[i].count = get_u32(&c);
+		uids_get(&c, &done[i].sources);
+	}
+	return whole(&c);
+}
+
+/* ---- changes -------------------------------------------------------------------- */
+
+static void
+put_names(struct text *t, const struct change *change)
+{
+	put_u64(t, change->defined);
+	for (unsigned i = 0; i < KEYWORDS_MAX; i++)
+		if (change->defined >> (FLAG_KEYWORD_0 + i) & 1)
+			put_bytes(t, change->names[i]);
+}
+
+static void
+get_names(struct cursor *c, struct change *change)
+{
+	change->defined = get_u64(c);
+	if (change->defined << (64 - FLAG_KEYWORD_0) != 0)
+		c->bad = true;
+	for (unsigned i = 0; i < KEYWORDS_MAX; i++)
+		if (change->defined >> (FLAG_KEYWORD_0 + i) & 1)
+			change->names[i] = get_bytes(c, KEYWORD_NAME_MAX);
+}
+
+void
+change_encode(struct text *t, const struct change *change)
+{
+	must(change->row_count <= CHANGE_ROWS_MAX);
+	put_version(t);
+	put_u8(t, (uint8_t)change->kind);
+	put_raw(t, change->token.b, sizeof(change->token.b));
+	put_names(t, change);
+	if (change->kind == CHANGE_ADD) {
+		put_u32(t, change->total);
+		put_rows(t, change->rows, change->row_count);
+	}
+	if (change->kind == CHANGE_FLAGS) {
+		put_u8(t, (uint8_t)change->mode);
+		put_u64(t, change->flags);
+	}
+	uids_put(t, &change->uids);
+}
+
+static void
+get_added(struct cursor *c, struct change *change)
+{
+	change->total = get_u32(c);
+	change->row_count = get_count(c, CHANGE_ROWS_MAX, ROW_BYTES);
+	change->rows = xrealloc(change->rows,
+	    MAX(change->row_count, (size_t)1) * sizeof(*change->rows));
+	get_rows(c, change->rows, change->row_count, 1, UINT32_MAX);
+	for (size_t i = 0; i < change->row_count && !c->bad; i++)
+		change->rows[i].modseq = change->modseq;
+}
+
+int
+change_decode(struct span record, uint64_t modseq, struct change *change)
+{
+	struct cursor c = open_record(record);
+
+	change->kind = get_u8(&c);
+	change->modseq = modseq;
+	change->row_count = 0;
+	get_raw(&c, change->token.b, sizeof(change->token.b));
+	get_names(&c, change);
+	switch (change->kind) {
+	case CHANGE_ADD:
+		get_added(&c, change);
+		break;
+	case CHANGE_FLAGS:
+		change->mode = get_u8(&c);
+		change->flags = get_u64(&c);
+		if (change->mode > STORE_REMOVE)
+			c.bad = true;
+		break;
+	case CHANGE_EXPUNGE:
+		break;
+	default:
+		c.bad = true;
+	}
+	uids_get(&c, &change->uids);
+	return whole(&c);
+}
+
+void
+change_free(struct change *change)
+{
+	free(change->rows);
+	uids_free(&change->uids);
+	*change = (struct change){ 0 };
+}
