@@ -196,7 +196,7 @@ param_read(const struct param *p, void *base, struct span s, struct text *why)
 	case PARAM_CHOICE:
 		return text_set(p, base, s, why);
 	}
-	must(!"a type without a reader");
+	must(false && "a type without a reader");
 	return 0;
 }
 
