@@ -1,48 +1,44 @@
 /*
- * verbs.h - the handlers behind the contract, as store_handlers lists them.
+ * verbs.h - the handlers of the store's verbs, one for each row of the
+ * contract that is sent to the store.
  *
- * Each checks the grant, does its work and fills the reply; arg is the
- * struct store. What a reply tells of new or vanished messages is durable
- * before it leaves.
+ * void verb_NAME(void *arg, const struct caller *, struct arena *,
+ *     const struct NAME_request *, struct NAME_reply *);	arg: struct store
+ *
+ * store.c makes the table of them. A verb lives where its subject does.
  */
 #ifndef STORE_VERBS_H
 #define STORE_VERBS_H
 
-#include "base/arena.h"
-#include "ipc/contract.h"
 #include "ipc/serve.h"
+#include "store/store.h"
 
-#define STORE_VERB(name)						\
-	void store_##name(void *arg, const struct caller *,		\
-	    struct arena *, const struct name##_request *,		\
-	    struct name##_reply *)
+#define VERB_TO_STORE(name)						\
+	void verb_##name(void *, const struct caller *, struct arena *,	\
+	    const struct name##_request *, struct name##_reply *);
+#define VERB_TO_SIGNER(name)
 
-/* mailbox_list.c */
-STORE_VERB(mailbox_list);
-STORE_VERB(mailbox_create);
-STORE_VERB(mailbox_delete);
-STORE_VERB(mailbox_rename);
-STORE_VERB(mailbox_subscribe);
+#define U8(name)
+#define U32(name)
+#define U64(name)
+#define I64(name)
+#define TOKEN(name)
+#define BODY(name)
+#define GRANT(name)
+#define BYTES(name, limit)
+#define BLOB(name, limit)
+#define FD(name)
+#define RECORD(name)
+#define END_RECORD(name)
+#define CALL(name, from, to, time, again, text) VERB_TO_##to(name)
+#define ANSWER(name)
+#define END(name)
+#define NOTE(name, from, to, text)
+#define END_NOTE(name)
+#include "ipc/contract.def"
+#include "ipc/contract_undef.h"
 
-/* mailbox_view.c */
-STORE_VERB(mailbox_status);
-STORE_VERB(mailbox_open);
-STORE_VERB(mailbox_close);
-STORE_VERB(mailbox_changes);
-
-/* message.c, message_flags.c, message_copy.c */
-STORE_VERB(message_append);
-STORE_VERB(message_body);
-STORE_VERB(message_details);
-STORE_VERB(summary_save);
-STORE_VERB(message_store);
-STORE_VERB(message_expunge);
-STORE_VERB(message_copy);
-
-/* maildrop.c */
-STORE_VERB(maildrop_lock);
-STORE_VERB(maildrop_unlock);
-
-#undef STORE_VERB
+#undef VERB_TO_STORE
+#undef VERB_TO_SIGNER
 
 #endif
