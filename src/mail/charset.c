@@ -462,3 +462,46 @@ casemap_add(struct text *out, struct span s)
 			casemap_one(out, utf8_next(s, &at));
 	}
 }
+
+/* Through UTF-16, since ICU's C interface normalizes nothing else. */
+static void
+casefold_unicode(struct text *out, struct span s)
+{
+	size_t room = 32 + s.n * 18;	/* no character grows more */
+	UErrorCode e = U_ZERO_ERROR;
+	const UNormalizer2 *fold = unorm2_getNFKCCasefoldInstance(&e);
+	UChar *from = xmalloc(s.n * 2 + 2), *to = xmalloc(room * 2);
+	int32_t n = 0, at = 0, code;
+	size_t i = 0;
+
+	while (i < s.n) {
+		code = utf8_next(s, &i);
+		if (code < 0)
+			code = REPLACEMENT;
+		U16_APPEND_UNSAFE(from, n, code);
+	}
+	n = unorm2_normalize(fold, from, n, to, (int32_t)room, &e);
+	while (U_SUCCESS(e) && at < n) {
+		U16_NEXT(to, at, n, code);
+		utf8_add(out, code);
+	}
+	free(from);
+	free(to);
+}
+
+void
+casefold_add(struct text *out, struct span s)
+{
+	char *to;
+	size_t i;
+
+	if (s.n > INT32_MAX / 64) {
+		out->full = true;
+	} else if (!utf8_is_ascii(s)) {
+		casefold_unicode(out, s);
+	} else if ((to = text_room(out, s.n)) != NULL) {
+		for (i = 0; i < s.n; i++)
+			to[i] = ascii_lower(s.p[i]);
+		text_grew(out, s.n);
+	}
+}

@@ -35,5 +35,10 @@ void charset_close(struct charset_decoder **);
  * are, byte by byte. ASCII costs one pass. Wrong UTF-8 folds to U+FFFD.
  */
 void casemap_add(struct text *out, struct span utf8);
+/*
+ * Lower case for keys (Unicode's NFKC_Casefold): what people take for the
+ * same name becomes the same bytes. Wrong UTF-8 folds to U+FFFD.
+ */
+void casefold_add(struct text *out, struct span utf8);
 
 #endif

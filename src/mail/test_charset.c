@@ -144,6 +144,26 @@ test_casemap(void **state)
 	assert_true(same("\xff", "\xef\xbf\xbd"));
 }
 
+static void
+test_casefold(void **state)
+{
+	struct text t = TEXT_INIT(0);
+
+	(void)state;
+	casefold_add(&t, SPAN("Ann.O'Neil+TAG"));
+	assert_true(span_is(text_span(&t), "ann.o'neil+tag"));
+	text_clear(&t);
+	casefold_add(&t, SPAN("STRA\xc3\x9f" "E\xcc\x81\xff\xf0\x9f\x98\x80"));
+	assert_true(span_is(text_span(&t),
+	    "strass\xc3\xa9\xef\xbf\xbd\xf0\x9f\x98\x80"));
+	text_clear(&t);
+	/* the character that grows most, eighteen-fold */
+	casefold_add(&t, SPAN("\xef\xb7\xba\xef\xb7\xba"));
+	assert_false(text_full(&t));
+	assert_true(t.n > 50);
+	text_free(&t);
+}
+
 int
 main(void)
 {
@@ -153,6 +173,7 @@ main(void)
 		cmocka_unit_test(test_strict),
 		cmocka_unit_test(test_limit_holds),
 		cmocka_unit_test(test_casemap),
+		cmocka_unit_test(test_casefold),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -65,6 +65,16 @@ words_any(struct span s)
 	return span_find(s, SPAN("=?"), 0) != SIZE_MAX;
 }
 
+size_t
+words_skip(struct span s, size_t at)
+{
+	struct word w;
+
+	if (at + 2 <= s.n && s.p[at] == '=' && s.p[at + 1] == '?')
+		take_word(s, &at, &w);
+	return at;
+}
+
 static int
 hex_digit(char c)
 {

@@ -15,6 +15,8 @@
  */
 void words_decode(struct span value, struct text *out);
 bool words_any(struct span value);	/* "=?" stands in it */
+/* Behind the encoded word that begins at `at`; `at` when none does. */
+size_t words_skip(struct span, size_t at);
 
 /*
  * Text as encoded words of at most 75 characters, if it is not plain ASCII
