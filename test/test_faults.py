@@ -224,7 +224,7 @@ def check_all(server, senders, readers=None):
 
 
 SETTINGS = """
-smtp { max_sessions_per_address = 1000; max_messages_per_session = 1000; }
+smtp { max_sessions_per_address = 1000; }
 imap { max_sessions_per_address = 1000; }
 log { level = "info"; }
 """
