@@ -3,8 +3,8 @@
  *
  * A fiber is a stackful coroutine of one thread's loop. It runs until it
  * waits; every wait has a deadline and may be cancelled. A fiber never moves
- * between threads. Outside a fiber (the command line, tests) the
- * waiting functions block the thread instead, so that one piece of code serves both.
+ * between threads. Outside a fiber (the command line, tests) the waiting
+ * functions block the thread instead, so that one piece of code serves both.
  */
 #ifndef IO_FIBER_H
 #define IO_FIBER_H
@@ -28,14 +28,23 @@ struct fiber *fiber_self(void);		/* NULL outside a fiber */
  * errno ECANCELED). A wake before the wait is not lost: it ends the next one.
  */
 int fiber_wait(monotime_t deadline);
-void fiber_wake(struct fiber *);	/* it runs in this turn of the loop */
+/* It runs at the end of this turn; woken by such a run itself, the next. */
+void fiber_wake(struct fiber *);
+/*
+ * Wait until *done is true, and leave a fiber_wake() alone that comes in
+ * between. Whoever sets *done calls fiber_nudge(), which says no more than
+ * "look again". Fibers only. 1, 0 the deadline, -1 cancelled.
+ */
+int fiber_wait_for(const bool *done, monotime_t deadline);
+void fiber_nudge(struct fiber *);
 /* Every wait of it fails from now on, until it returns. */
 void fiber_cancel(struct fiber *);
 /* Let the others run; for long computations, once a millisecond or so. */
-int fiber_yield(void);
+int fiber_yield(void);			/* 1, -1 cancelled */
 /* events as for poll(2). 1 ready, 0 deadline, -1. Blocks outside fibers. */
 int fiber_wait_fd(int fd, short events, monotime_t deadline);
 
 size_t fiber_count(void);		/* alive in this thread */
+void fiber_trim(void);			/* unmap the pooled stacks */
 
 #endif

@@ -18,7 +18,7 @@ struct timer {
 	size_t slot;		/* the loop's own: 0 when idle */
 };
 
-/* Embed it; watches fd while it is added. */
+/* Embed it; watches fd while it is set. Clear it before the fd is closed. */
 struct watch {
 	int fd;
 	void (*fn)(struct watch *, uint32_t events);	/* EPOLL* bits */
@@ -28,7 +28,8 @@ struct watch {
 
 int  loop_open(void);			/* 1, -1 */
 void loop_close(void);			/* every watch and timer is idle by then */
-/* Turn until loop_stop(); 1. */
+bool loop_here(void);			/* this thread has one */
+/* Turn until loop_stop(); 1, or -1 when epoll fails. */
 int  loop_run(void);
 void loop_stop(void);
 /* One turn, waiting at most ms; for tests. */
@@ -37,14 +38,18 @@ int  loop_turn(int64_t ms);
 void timer_set(struct timer *, monotime_t at);	/* moves it when it is set */
 void timer_clear(struct timer *);
 
-/* events: EPOLLIN, EPOLLOUT, EPOLLRDHUP, EPOLLONESHOT, EPOLLEXCLUSIVE. */
+/*
+ * events: EPOLLIN, EPOLLOUT, EPOLLRDHUP, EPOLLET, EPOLLONESHOT (set it again
+ * after each event), EPOLLEXCLUSIVE (never changed later). 1, -1.
+ */
 int  watch_set(struct watch *, uint32_t events);
 void watch_clear(struct watch *);
+void watch_close(struct watch *);	/* the same, and close fd, set or not */
 
-/* fn(arg) once, at the end of this turn. */
+/* fn(arg) once, at the end of this turn; called there, of the next one. */
 void loop_defer(void (*fn)(void *), void *arg);
 
-/* Signals as events (signalfd); the signal is blocked from then on. */
+/* Signals as events (signalfd); the signal is blocked from then on. 1, -1. */
 int  loop_signal(int signo, void (*fn)(int signo, void *arg), void *arg);
 
 #endif

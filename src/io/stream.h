@@ -8,7 +8,9 @@
  * all that PIPELINING needs of us: sessions flush before they wait.
  *
  * The first failure is kept: afterwards every call fails at once, so that a
- * handler may write its whole answer and look at the end.
+ * handler may write its whole answer and look at the end. Limits of the
+ * reader's own (a deadline, a cancel, too long a line) are not failures of the
+ * stream: the handler can still say goodbye.
  *
  * Buffers exist only while they hold something or a fiber works with them
  * (stream_park). One fiber at a time.
@@ -36,8 +38,9 @@ void stream_free(struct stream **);	/* closes; TLS says close_notify */
 struct span stream_input(struct stream *);
 void stream_take(struct stream *, size_t n);
 /*
- * Read at least one byte more. 1; 0 the peer closed in order; -1 with errno:
- * ETIMEDOUT, ECANCELED, ENOBUFS (STREAM_INPUT_MAX at hand already), or the socket's.
+ * Read at least one byte more; flushes before it waits. 1; 0 the peer closed
+ * in order; -1 with errno: ETIMEDOUT, ECANCELED, ENOBUFS (STREAM_INPUT_MAX at
+ * hand already), or the socket's.
  */
 int stream_fill(struct stream *, monotime_t deadline);
 /*
@@ -46,7 +49,8 @@ int stream_fill(struct stream *, monotime_t deadline);
  * (what came stays in stream_input); -1, with EMSGSIZE when max bytes hold
  * no LF (the caller answers and calls stream_skip_line).
  */
-int stream_line(struct stream *, struct span *line, size_t max, monotime_t deadline);
+int stream_line(struct stream *, struct span *line, size_t max,
+    monotime_t deadline);
 /* Throw away up to and with the next LF, at most max bytes. 1, 0, -1. */
 int stream_skip_line(struct stream *, uint64_t max, monotime_t deadline);
 /* Drop what is at hand and unread (after STARTTLS: RFC 3207 section 4). */
@@ -56,7 +60,7 @@ void stream_discard_input(struct stream *);
 void stream_write(struct stream *, struct span);
 void stream_str(struct stream *, const char *);
 void stream_printf(struct stream *, const char *fmt, ...) PRINTF_LIKE(2, 3);
-/* n bytes of a file from an offset, without holding them. */
+/* n bytes of a file from an offset, in pieces; EIO when it is shorter. */
 void stream_write_fd(struct stream *, int fd, uint64_t from, uint64_t n);
 /* Writes wait at most this long for the peer in one flush (default 5 min). */
 void stream_set_write_timeout(struct stream *, int64_t ms);
@@ -82,8 +86,9 @@ int  stream_channel_binding(struct stream *, const char *type,
 
 /* -- parking ---- */
 /*
- * Give every buffer back. true: parked, wait for readability of stream_fd.
- * false: input is at hand (ours, or inside TLS), handle that first.
+ * Flush, and give every buffer back. true: parked, wait for readability of
+ * stream_fd. false: input is at hand (ours, or inside TLS), the peer closed,
+ * or the stream failed: handle that first.
  */
 bool stream_park(struct stream *);
 int  stream_fd(const struct stream *);
