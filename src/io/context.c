@@ -8,27 +8,11 @@
  */
 #include "io/context.h"
 
-#if defined(__SANITIZE_ADDRESS__)
-#define WITH_ASAN 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define WITH_ASAN 1
-#endif
-#endif
-
-#if defined(__SANITIZE_THREAD__)
-#define WITH_TSAN 1
-#elif defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-#define WITH_TSAN 1
-#endif
-#endif
-
-#ifdef WITH_ASAN
+#ifdef CONTEXT_ASAN
 #include <sanitizer/asan_interface.h>
 #include <sanitizer/common_interface_defs.h>
 #endif
-#ifdef WITH_TSAN
+#ifdef CONTEXT_TSAN
 #include <sanitizer/tsan_interface.h>
 #endif
 #if __has_include(<valgrind/valgrind.h>)
@@ -220,12 +204,12 @@ static void
 departing(struct context *from, struct context *to, void **fake)
 {
 	came_from = from;
-#ifdef WITH_ASAN
+#ifdef CONTEXT_ASAN
 	__sanitizer_start_switch_fiber(fake, to->stack, to->size);
 #else
 	(void)fake;
 #endif
-#ifdef WITH_TSAN
+#ifdef CONTEXT_TSAN
 	if (from->tsan == NULL)
 		from->tsan = __tsan_get_current_fiber();
 	__tsan_switch_to_fiber(to->tsan, 0);
@@ -237,7 +221,7 @@ departing(struct context *from, struct context *to, void **fake)
 static void
 arrived(struct context *here)
 {
-#ifdef WITH_ASAN
+#ifdef CONTEXT_ASAN
 	const void *stack;
 	size_t size;
 
@@ -270,7 +254,7 @@ context_begin(struct context *c)
 {
 	arrived(c);
 	c->fn(c->arg);
-	must(!"a context's function never returns");
+	must_fail("a context's function never returns", __FILE__, __LINE__);
 }
 
 void
@@ -279,11 +263,11 @@ context_make(struct context *c, void *stack, size_t size, void (*fn)(void *),
 {
 	*c = (struct context){ .stack = stack, .size = size, .fn = fn,
 	    .arg = arg };
-#ifdef WITH_ASAN
+#ifdef CONTEXT_ASAN
 	/* The last user left in the middle of its frames. */
 	ASAN_UNPOISON_MEMORY_REGION(stack, size);
 #endif
-#ifdef WITH_TSAN
+#ifdef CONTEXT_TSAN
 	c->tsan = __tsan_create_fiber(0);
 #endif
 	make_frame(c);
@@ -308,7 +292,7 @@ context_leave(struct context *from, struct context *to)
 void
 context_unmake(struct context *c)
 {
-#ifdef WITH_TSAN
+#ifdef CONTEXT_TSAN
 	__tsan_destroy_fiber(c->tsan);
 #endif
 	c->tsan = NULL;

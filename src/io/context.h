@@ -19,6 +19,18 @@
 #include <ucontext.h>
 #endif
 
+#if defined(__has_feature)	/* clang */
+#define CONTEXT_HAS(feature) __has_feature(feature)
+#else
+#define CONTEXT_HAS(feature) 0
+#endif
+#if defined(__SANITIZE_ADDRESS__) || CONTEXT_HAS(address_sanitizer)
+#define CONTEXT_ASAN 1
+#endif
+#if defined(__SANITIZE_THREAD__) || CONTEXT_HAS(thread_sanitizer)
+#define CONTEXT_TSAN 1
+#endif
+
 struct context {
 	void *sp;		/* while away: the saved registers */
 	void *stack;		/* its lowest byte */

@@ -27,7 +27,7 @@ enum {
 };
 
 /* The sanitizers' frames are several times as large. */
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#if defined(CONTEXT_ASAN) || defined(CONTEXT_TSAN)
 enum { STACK = 4 * FIBER_STACK };
 #else
 enum { STACK = FIBER_STACK };
