@@ -17,7 +17,8 @@ enum { MIME_DEPTH_DEFAULT = 100, MIME_PARTS_DEFAULT = 10000 };
 
 struct mime_limits {
 	uint32_t depth;		/* of nesting; the root is at depth 0 */
-	uint32_t parts;		/* in the whole tree, the root included */
+	uint32_t parts;		/* in the whole tree, the root included; one
+				   more may hold the rest */
 };
 #define MIME_LIMITS_DEFAULT \
     ((struct mime_limits){ MIME_DEPTH_DEFAULT, MIME_PARTS_DEFAULT })
