@@ -1,0 +1,259 @@
+/*
+ * auth.c - passwords tried against accounts.
+ *
+ * A name that does not exist is treated like one whose password is wrong, in
+ * what is answered, in what is counted, and in the time it takes.
+ *
+ * A verified password is remembered for auth.cache_time as an HMAC under a
+ * key that never leaves this process, so that a client that logs in every
+ * minute does not cost a hash each time. A new password (the epoch) makes
+ * what is remembered worthless.
+ */
+#include "store/auth.h"
+#include "base/clock.h"
+#include "base/secret.h"
+#include "ipc/serve.h"
+
+enum { KNOWN_RENEW = 86400 };		/* seconds between two notes */
+
+/* -- turns at the hash ----------------------------------------------------- */
+
+bool
+hash_begin(struct auth *a)
+{
+	const struct settings *s = store_settings(a->store);
+	bool turn = false;
+
+	serve_may_block();
+	pthread_mutex_lock(&a->lock);
+	if (a->hashes_waiting < HASHES_WAITING_MAX) {
+		a->hashes_waiting++;
+		while (a->hashes >= s->auth_max_hashes)
+			pthread_cond_wait(&a->hash_free, &a->lock);
+		a->hashes_waiting--;
+		a->hashes++;
+		turn = true;
+	}
+	pthread_mutex_unlock(&a->lock);
+	return turn;
+}
+
+void
+hash_end(struct auth *a)
+{
+	pthread_mutex_lock(&a->lock);
+	must(a->hashes > 0);
+	a->hashes--;
+	pthread_cond_signal(&a->hash_free);
+	pthread_mutex_unlock(&a->lock);
+}
+
+enum result
+auth_make_password(struct auth *a, struct span password,
+    struct text *credentials)
+{
+	int rc;
+
+	if (!hash_begin(a))
+		return RESULT_TEMPORARY;
+	rc = password_make(store_settings(a->store), password, credentials);
+	hash_end(a);
+	return rc == 1 ? RESULT_OK : rc == 0 ? RESULT_INVALID
+	    : RESULT_TEMPORARY;
+}
+
+/* -- logins remembered ----------------------------------------------------- */
+
+struct verified {
+	uint32_t epoch;
+	int64_t until;			/* monotonic, ms */
+	uint8_t mac[32];
+};
+
+static void
+verified_mac(struct auth *a, const struct account *account,
+    struct span password, uint8_t mac[32])
+{
+	struct text message = TEXT_INIT(0);
+
+	text_printf(&message, "%" PRIu64 " %" PRIu32 " ", account->id,
+	    account->epoch);
+	text_add(&message, password);
+	hmac_sha256(span_of(a->cache_key, sizeof(a->cache_key)),
+	    text_span(&message), mac);
+	text_wipe(&message);
+}
+
+static bool
+verified_before(struct auth *a, const struct account *account,
+    struct span password)
+{
+	struct verified v;
+	uint8_t mac[32];
+	bool same = false;
+
+	if (cache_read(a->verified, span_of(&account->id,
+	    sizeof(account->id)), &v, sizeof(v)) == 1 &&
+	    v.epoch == account->epoch && clock_mono().ms < v.until) {
+		verified_mac(a, account, password, mac);
+		same = secret_equal(span_of(mac, sizeof(mac)),
+		    span_of(v.mac, sizeof(v.mac)));
+	}
+	return same;
+}
+
+static void
+verified_now(struct auth *a, const struct account *account,
+    struct span password)
+{
+	int64_t keep = store_settings(a->store)->auth_cache_time;
+	struct verified v;
+
+	if (keep == 0)
+		return;
+	memset(&v, 0, sizeof(v));
+	v.epoch = account->epoch;
+	v.until = clock_mono().ms + keep;
+	verified_mac(a, account, password, v.mac);
+	cache_put(a->verified, span_of(&account->id, sizeof(account->id)),
+	    span_of(&v, sizeof(v)));
+}
+
+/* -- where the owner was before -------------------------------------------- */
+
+struct known_key {
+	uint64_t account;
+	uint8_t network[NETWORK_MAX];
+	uint8_t zero[7];
+};
+
+static bool
+is_known(struct auth *a, uint64_t account, struct span peer)
+{
+	int64_t keep = store_settings(a->store)->auth_known_device_time / 1000;
+	struct known list[DIRECTORY_KNOWN_MAX];
+	uint8_t network[NETWORK_MAX];
+	size_t count;
+
+	if (!lockout_network(peer, network) || directory_known(
+	    a->store->directory, account, list, &count) != 1)
+		return false;
+	for (size_t i = 0; i < count; i++)
+		if (memcmp(list[i].network, network, NETWORK_MAX) == 0)
+			return clock_wall_seconds() - list[i].seen < keep;
+	return false;
+}
+
+static void
+know(struct auth *a, uint64_t account, struct span peer)
+{
+	int64_t keep = store_settings(a->store)->auth_known_device_time / 1000;
+	struct known_key key;
+	struct known one = { .seen = clock_wall_seconds() };
+	int64_t noted;
+
+	memset(&key, 0, sizeof(key));
+	key.account = account;
+	if (keep == 0 || !lockout_network(peer, key.network))
+		return;
+	if (cache_read(a->known, span_of(&key, sizeof(key)), &noted,
+	    sizeof(noted)) == 1 && one.seen - noted < KNOWN_RENEW)
+		return;
+	memcpy(one.network, key.network, NETWORK_MAX);
+	if (directory_know(a->store->directory, account, &one, keep) == 1)
+		cache_put(a->known, span_of(&key, sizeof(key)),
+		    span_of(&one.seen, sizeof(one.seen)));
+}
+
+/* -- a login --------------------------------------------------------------- */
+
+static void
+count(struct auth *a, uint64_t *counter)
+{
+	pthread_mutex_lock(&a->lock);
+	(*counter)++;
+	pthread_mutex_unlock(&a->lock);
+}
+
+enum result
+login_begin(struct auth *a, struct login *l, struct span name,
+    struct span peer, struct arena *arena)
+{
+	struct directory *directory = a->store->directory;
+	int rc;
+
+	*l = (struct login){ .arena = arena, .name = name, .peer = peer };
+	rc = directory_login(directory, name, arena, &l->account);
+	if (rc == -1)
+		return l->result = RESULT_TEMPORARY;
+	l->exists = rc == 1;
+	l->attempt.peer = peer;
+	l->attempt.login = directory_login_key(directory, name, arena);
+	if (l->attempt.login.n == 0)
+		l->attempt.login = name;
+	l->attempt.known = l->exists && is_known(a, l->account.id, peer);
+	if (!lockout_locked(a->lockout, store_settings(a->store),
+	    &l->attempt))
+		return l->result = RESULT_OK;
+	l->delay_ms = (uint32_t)store_settings(a->store)->auth_failure_delay;
+	count(a, &a->lockouts);
+	return l->result = RESULT_LOCKED;
+}
+
+void
+login_failed(struct auth *a, struct login *l, struct span password)
+{
+	l->result = RESULT_DENIED;
+	l->delay_ms = lockout_failed(a->lockout, store_settings(a->store),
+	    &l->attempt, password);
+	count(a, &a->failures);
+}
+
+void
+login_succeeded(struct auth *a, struct login *l)
+{
+	must(l->exists);
+	l->result = RESULT_OK;
+	lockout_succeeded(a->lockout, &l->attempt);
+	know(a, l->account.id, l->peer);
+	count(a, &a->logins);
+}
+
+enum result
+login_password(struct auth *a, struct login *l, struct span password)
+{
+	int rc = 0;
+
+	if (l->exists && verified_before(a, &l->account, password)) {
+		login_succeeded(a, l);
+		return l->result;
+	}
+	if (!hash_begin(a))
+		return l->result = RESULT_TEMPORARY;
+	if (l->exists)
+		rc = password_verify(l->account.credentials, password);
+	else
+		password_pretend(store_settings(a->store), password);
+	hash_end(a);
+	if (rc == -1)
+		return l->result = RESULT_TEMPORARY;
+	if (rc == 1) {
+		verified_now(a, &l->account, password);
+		login_succeeded(a, l);
+	} else {
+		login_failed(a, l, password);
+	}
+	return l->result;
+}
+
+void
+auth_count(struct auth *a, uint64_t *logins, uint64_t *failures,
+    uint64_t *lockouts, size_t *dialogues)
+{
+	pthread_mutex_lock(&a->lock);
+	*logins = a->logins;
+	*failures = a->failures;
+	*lockouts = a->lockouts;
+	*dialogues = map_count(a->dialogues);
+	pthread_mutex_unlock(&a->lock);
+}

@@ -1,0 +1,79 @@
+/*
+ * auth.h - who somebody is: passwords tried, dialogues held.
+ *
+ * auth.c knows accounts, hashes, the cache of verified logins and lockouts;
+ * sasl.c speaks SASL (RFC 4422) over it.
+ */
+#ifndef STORE_AUTH_H
+#define STORE_AUTH_H
+
+#include <pthread.h>
+
+#include "base/map.h"
+#include "store/cache.h"
+#include "store/directory.h"
+#include "store/lockout.h"
+#include "store/password.h"
+#include "store/store.h"
+
+enum {
+	DIALOGUES_MAX = 8192,		/* of all links */
+	DIALOGUE_MS = 300 * 1000,	/* how long one may take */
+	HASHES_WAITING_MAX = 256,
+};
+
+struct auth {
+	struct store *store;
+	struct lockout *lockout;
+	struct cache *verified;		/* account: of a good login */
+	struct cache *known;		/* account network: when written */
+	uint8_t cache_key[32];		/* of this process alone */
+	void *gsasl;			/* sasl.c's */
+
+	pthread_mutex_t lock;
+	pthread_cond_t hash_free;
+	size_t hashes, hashes_waiting;
+	struct map *dialogues;		/* by id; sasl.c */
+	uint64_t next_dialogue;
+	uint64_t logins, failures, lockouts;	/* since the start */
+};
+
+struct auth *auth_new(struct store *, struct text *why);
+void auth_free(struct auth **);
+/* Dialogues that took too long. */
+void auth_expire(struct auth *);
+void auth_link_gone(struct auth *, uint64_t link);
+void auth_count(struct auth *, uint64_t *logins, uint64_t *failures,
+    uint64_t *lockouts, size_t *dialogues);
+
+/* Somebody trying to log in. */
+struct login {
+	struct arena *arena;
+	struct span name;		/* as they gave it */
+	struct span peer;
+	struct attempt attempt;
+	struct account account;
+	bool exists;
+	enum result result;		/* so far */
+	uint32_t delay_ms;
+};
+/*
+ * Look the name up: RESULT_OK go on (also when it does not exist),
+ * RESULT_LOCKED, RESULT_TEMPORARY.
+ */
+enum result login_begin(struct auth *, struct login *, struct span name,
+    struct span peer, struct arena *);
+/* RESULT_OK, RESULT_DENIED, RESULT_TEMPORARY; counts what is wrong. */
+enum result login_password(struct auth *, struct login *, struct span);
+/* A failure seen elsewhere (SCRAM), and a success. */
+void login_failed(struct auth *, struct login *, struct span password);
+void login_succeeded(struct auth *, struct login *);
+
+/* What is hashed at one time is bounded: false, too many wait. */
+bool hash_begin(struct auth *);
+void hash_end(struct auth *);
+/* password_make() in its turn. */
+enum result auth_make_password(struct auth *, struct span password,
+    struct text *credentials);
+
+#endif
