@@ -107,7 +107,7 @@ void batch_unlink(struct batch *, struct body_id, struct span holder);
 
 /*
  * 1 applied, 0 the guard failed (nothing changed), -1 error. The batch may
- * be committed again after 0 or -1. ticket may be NULL.
+ * be committed again after 0 or -1. ticket may be NULL, and is set on 1.
  */
 int engine_commit(struct engine *, struct batch *, ticket_t *);
 /* Wait until durable: 1, or -1. Ticket 0 returns 1 at once. */

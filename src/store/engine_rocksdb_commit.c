@@ -468,8 +468,10 @@ rocks_commit(struct engine *e, struct batch *b, ticket_t *ticket,
 		done = rocks_submit(r, &q);
 	if (links)
 		must(pthread_rwlock_unlock(&r->links_lock) == 0);
-	*ticket = q.ticket;
-	*version = q.version;
+	if (done == 1) {
+		*ticket = q.ticket;
+		*version = q.version;
+	}
 	return done;
 }
 
@@ -480,6 +482,7 @@ rocks_drop(struct engine *e, struct partition where, ticket_t *ticket)
 	    .sees_all = true };
 	int done = rocks_submit(rocks_of(e), &q);
 
-	*ticket = q.ticket;
+	if (done == 1)
+		*ticket = q.ticket;
 	return done;
 }
