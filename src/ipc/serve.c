@@ -10,6 +10,10 @@
  * former leader joins the others when it is done. So as many handlers can
  * wait at once as there are threads.
  *
+ * Waking a sleeping core costs more than most handlers. So where the next
+ * frame usually comes within SPIN_US the leader looks for it that long,
+ * giving the core to whoever else wants it between two looks.
+ *
  * The leader's turn is one atomic word: its state, and a count that says
  * which handler it is in. Who changes HANDLING to WATCHING is the leader.
  *
@@ -22,6 +26,7 @@
 #include "ipc/codec.h"
 #include "ipc/serve_peer.h"
 
+#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
@@ -37,6 +42,10 @@ enum {
 	TICK_MS = 2,			/* how often the standby looks */
 	IDLE_TICKS = 50,		/* until it stops looking */
 	ACCEPTED_MAX = 256,		/* links of one listening socket */
+	SPIN_US = 50,			/* how long a leader looks on */
+	USUAL_MAX = 4 * SPIN_US,
+	USUAL_GOOD = 2 * SPIN_US,	/* seen without looking on */
+
 };
 static const size_t ARENA_LIMIT = (size_t)1200 << 20;
 
@@ -49,6 +58,7 @@ struct group {
 	struct watch watch;
 	atomic_uint_fast64_t turn;
 	atomic_bool asleep;		/* the standby looks no more */
+	int64_t usual_gap;		/* us until the next frame; leaders' */
 	pthread_mutex_t lock;		/* of what follows */
 	pthread_cond_t standby_wake, follower_wake;
 	bool has_standby;
@@ -69,6 +79,7 @@ struct server {
 	const struct handlers *handlers;
 	void *arg;
 	int wake;			/* eventfd, readable when stopping */
+	int64_t spin_us;		/* -1: never, on one core */
 	atomic_bool stopping;
 	struct group groups[GROUPS_MAX];
 	size_t group_count;
@@ -589,13 +600,44 @@ serve_peer(struct worker *w, struct peer *p)
 	}
 }
 
+static int64_t
+now_us(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
+}
+
+static int
+wait_events(struct group *g, struct epoll_event *events)
+{
+	int64_t start, gap;
+	int n = epoll_wait(g->epoll, events, EVENTS, 0);
+
+	if (n != 0)
+		return n;
+	start = now_us();
+	while (n == 0 && g->usual_gap <= USUAL_GOOD &&
+	    now_us() - start < g->server->spin_us) {
+		sched_yield();
+		n = epoll_wait(g->epoll, events, EVENTS, 0);
+	}
+	if (n == 0)
+		n = epoll_wait(g->epoll, events, EVENTS, -1);
+	gap = MIN(now_us() - start, USUAL_MAX);
+	g->usual_gap += (gap - g->usual_gap) / 4;
+	return n;
+}
+
 /* One turn of a leader. */
 static void
-lead_turn(struct worker *w, int timeout)
+lead_turn(struct worker *w)
 {
 	struct epoll_event events[EVENTS];
 	struct server *s = w->group->server;
-	int n = epoll_wait(w->group->epoll, events, EVENTS, timeout);
+	int n = w->on_loop ? epoll_wait(w->group->epoll, events, EVENTS, 0) :
+	    wait_events(w->group, events);
 
 	for (int i = 0; i < n && w->leading; i++) {
 		struct peer *p = events[i].data.ptr;
@@ -640,7 +682,7 @@ work(void *arg)
 	while (!atomic_load(&s->stopping)) {
 		follow(w);
 		while (w->leading && !atomic_load(&s->stopping))
-			lead_turn(w, -1);
+			lead_turn(w);
 	}
 	turn_leave(w, WATCHING);
 	current = NULL;
@@ -744,6 +786,7 @@ server_new(enum role_bit self, const struct handlers *handlers, void *arg)
 	must(pthread_mutex_init(&s->lock, NULL) == 0);
 	must(pthread_mutex_init(&s->sync_lock, NULL) == 0);
 	must(pthread_cond_init(&s->sync_wake, NULL) == 0);
+	s->spin_us = cores > 1 ? SPIN_US : -1;
 	s->group_count = (size_t)MAX(1, MIN(cores / 2, GROUPS_MAX));
 	for (size_t i = 0; i < s->group_count; i++)
 		group_open(&s->groups[i], s);
@@ -858,7 +901,7 @@ on_loop(struct watch *w, uint32_t events)
 
 	(void)events;
 	worker->group = g;
-	lead_turn(worker, 0);
+	lead_turn(worker);
 }
 
 int
