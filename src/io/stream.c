@@ -171,6 +171,8 @@ stream_fd(const struct stream *s)
 struct span
 stream_input(struct stream *s)
 {
+	if (buffer_held(&s->in) == 0)
+		return SPAN_EMPTY;
 	return span_of(s->in.data + s->in.from, buffer_held(&s->in));
 }
 
@@ -179,6 +181,7 @@ stream_take(struct stream *s, size_t n)
 {
 	must(n <= buffer_held(&s->in));
 	s->in.from += n;
+	s->taken += n;
 	s->scanned -= MIN(n, s->scanned);
 }
 
@@ -188,10 +191,10 @@ stream_discard_input(struct stream *s)
 	stream_take(s, buffer_held(&s->in));
 }
 
-bool
-stream_at_end(const struct stream *s)
+uint64_t
+stream_received(const struct stream *s)
 {
-	return s->ended && buffer_held(&s->in) == 0;
+	return s->taken + buffer_held(&s->in);
 }
 
 /* One read. 1 bytes came; 0 the end, or nothing now (EAGAIN); -1. */

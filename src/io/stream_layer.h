@@ -51,6 +51,7 @@ struct stream {
 	void *on_input_arg;
 	struct stream_buffer in, out;
 	size_t scanned;		/* of the input, without LF in it */
+	uint64_t taken;		/* bytes, since the beginning */
 	int64_t write_timeout;
 };
 
@@ -71,8 +72,8 @@ int stream_fail(struct stream *, int error);
  */
 bool stream_park_with(struct stream *, void (*fn)(void *), void *arg);
 void stream_unpark(struct stream *);
-/* The peer closed, and all it sent has been taken. */
-bool stream_at_end(const struct stream *);
+/* Bytes that ever came: the taken ones and those at hand. */
+uint64_t stream_received(const struct stream *);
 /*
  * After the last flush: closing a socket with unread input would reset the
  * connection and could destroy our last words on their way. Say that we are
