@@ -1,0 +1,172 @@
+/*
+ * address_list.c - where to listen.
+ */
+#include "role/address_list.h"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <unistd.h>
+
+enum { HOST_MAX = 64 };
+
+static struct listen_address
+ipv4(struct in_addr host, unsigned port)
+{
+	struct listen_address a = { .n = sizeof(struct sockaddr_in) };
+	struct sockaddr_in in = { .sin_family = AF_INET, .sin_addr = host,
+	    .sin_port = htons((uint16_t)port) };
+
+	memcpy(&a.a, &in, sizeof(in));
+	return a;
+}
+
+static struct listen_address
+ipv6(struct in6_addr host, unsigned port)
+{
+	struct listen_address a = { .n = sizeof(struct sockaddr_in6) };
+	struct sockaddr_in6 in = { .sin6_family = AF_INET6, .sin6_addr = host,
+	    .sin6_port = htons((uint16_t)port) };
+
+	memcpy(&a.a, &in, sizeof(in));
+	return a;
+}
+
+/* Both families at once. */
+static size_t
+every_address(bool loopback, unsigned port, struct listen_address *out)
+{
+	struct in_addr four = { htonl(loopback ? INADDR_LOOPBACK :
+	    INADDR_ANY) };
+
+	out[0] = ipv4(four, port);
+	out[1] = ipv6(loopback ? in6addr_loopback : in6addr_any, port);
+	out[0].any = out[1].any = true;
+	return 2;
+}
+
+/* "host:port": host without its brackets. 1, 0. */
+static int
+split_port(struct span word, struct span *host, bool *brackets,
+    uint32_t *port)
+{
+	size_t at = SIZE_MAX;
+
+	for (size_t i = word.n; i > 0 && at == SIZE_MAX; i--)
+		if (word.p[i - 1] == ':')
+			at = i - 1;
+	if (at == SIZE_MAX || span_u32(span_from(word, at + 1), port) != 1 ||
+	    *port == 0 || *port > 65535)
+		return 0;
+	*host = span_sub(word, 0, at);
+	*brackets = host->n >= 2 && host->p[0] == '[' &&
+	    host->p[host->n - 1] == ']';
+	if (*brackets)
+		*host = span_sub(*host, 1, host->n - 2);
+	return 1;
+}
+
+/* One word's addresses; how many, 0: it is none. */
+static size_t
+parse_word(struct span word, unsigned offset, struct listen_address *out)
+{
+	char host[HOST_MAX];
+	struct in6_addr six;
+	struct in_addr four;
+	struct span h;
+	uint32_t port;
+	bool brackets;
+
+	if (split_port(word, &h, &brackets, &port) != 1 ||
+	    port + offset > 65535 || h.n >= sizeof(host))
+		return 0;
+	if (!brackets && span_is(h, "*"))
+		return every_address(offset > 0, port + offset, out);
+	memcpy(host, h.p, h.n);
+	host[h.n] = '\0';
+	if (brackets ? inet_pton(AF_INET6, host, &six) != 1 :
+	    inet_pton(AF_INET, host, &four) != 1)
+		return 0;
+	*out = brackets ? ipv6(six, port + offset) : ipv4(four, port + offset);
+	return 1;
+}
+
+int
+address_list_parse(struct span list, unsigned offset,
+    struct listen_address out[ADDRESS_LIST_MAX], size_t *count,
+    struct text *why)
+{
+	struct span word;
+	size_t n;
+
+	*count = 0;
+	for (word = span_word(&list); word.n > 0; word = span_word(&list)) {
+		if (*count + 2 > ADDRESS_LIST_MAX) {
+			text_str(why, "too many addresses");
+			return 0;
+		}
+		n = parse_word(word, offset, out + *count);
+		if (n == 0) {
+			text_printf(why, "not an address and port: %.*s",
+			    SPAN_ARG(word));
+			return 0;
+		}
+		*count += n;
+	}
+	return 1;
+}
+
+bool
+address_is_loopback(const struct listen_address *a)
+{
+	struct sockaddr_in in;
+	struct sockaddr_in6 in6;
+
+	if (a->a.ss_family == AF_INET) {
+		memcpy(&in, &a->a, sizeof(in));
+		return ntohl(in.sin_addr.s_addr) >> 24 == 127;
+	}
+	memcpy(&in6, &a->a, sizeof(in6));
+	return IN6_IS_ADDR_LOOPBACK(&in6.sin6_addr);
+}
+
+void
+address_write(const struct listen_address *a, struct text *out)
+{
+	char host[INET6_ADDRSTRLEN] = "";
+	struct sockaddr_in in;
+	struct sockaddr_in6 in6;
+
+	if (a->a.ss_family == AF_INET) {
+		memcpy(&in, &a->a, sizeof(in));
+		inet_ntop(AF_INET, &in.sin_addr, host, sizeof(host));
+		text_printf(out, "%s:%u", host, ntohs(in.sin_port));
+	} else {
+		memcpy(&in6, &a->a, sizeof(in6));
+		inet_ntop(AF_INET6, &in6.sin6_addr, host, sizeof(host));
+		text_printf(out, "[%s]:%u", host, ntohs(in6.sin6_port));
+	}
+}
+
+int
+address_listen(const struct listen_address *a, int backlog)
+{
+	int fd = socket(a->a.ss_family,
+	    SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	int on = 1, saved;
+
+	if (fd < 0)
+		return -1;
+	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+	setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
+	if (a->a.ss_family == AF_INET6)
+		setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on));
+	if (bind(fd, (const struct sockaddr *)&a->a, a->n) == 0 &&
+	    listen(fd, backlog) == 0)
+		return fd;
+	saved = errno;
+	close(fd);
+	errno = saved;
+	return -1;
+}

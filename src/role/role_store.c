@@ -1,0 +1,154 @@
+/*
+ * role_store.c - keeps accounts, mailboxes and the queue; calls nobody.
+ *
+ * The main thread listens to the supervisor; calls are handled by worker
+ * threads (ipc/serve.h). It stands in its own directory and can see no other.
+ */
+#include "base/log.h"
+#include "base/metric.h"
+#include "base/secret.h"
+#include "io/loop.h"
+#include "ipc/serve.h"
+#include "role/control.h"
+#include "role/data_store.h"
+
+#include <malloc.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+enum { PENDING_MAX = 1024 };
+
+/* Sockets that came before the store was open. */
+struct pending {
+	int fd;
+	enum role_bit role;
+	unsigned instance;
+	bool listens;
+};
+
+static struct {
+	struct store *store;
+	struct server *server;
+	uint8_t grant_key[32];
+	struct pending pending[PENDING_MAX];
+	size_t pending_count;
+} here;
+
+/* ---- what the supervisor tells -------------------------------------------------- */
+
+/* Older settings may still be read by a thread: they are kept. */
+static void
+on_settings(const struct settings *s)
+{
+	struct settings *copy;
+
+	if (here.store == NULL)
+		return;
+	copy = xmalloc(sizeof(*copy));
+	*copy = *s;
+	store_set_settings(here.store, copy);
+}
+
+static void
+on_grant_key(struct span key)
+{
+	must(key.n == sizeof(here.grant_key));
+	memcpy(here.grant_key, key.p, key.n);
+}
+
+static void
+serve(const struct pending *p)
+{
+	if ((p->listens ? server_listen(here.server, p->fd, p->role) :
+	    server_add(here.server, p->fd, p->role, p->instance)) != 1)
+		log_event(LOG_LEVEL_ERROR, "store.peer",
+		    log_str("peer", role_name(p->role)), log_errno());
+}
+
+static void
+add(struct pending p)
+{
+	if (here.server != NULL)
+		serve(&p);
+	else if (here.pending_count < PENDING_MAX)
+		here.pending[here.pending_count++] = p;
+	else
+		close(p.fd);
+}
+
+static void
+on_listen(enum protocol protocol, int fd)
+{
+	must(protocol == PROTOCOL_ADMIN);
+	add((struct pending){ fd, CLI, 0, true });
+}
+
+static void
+on_peer(enum role_bit role, unsigned instance, int fd)
+{
+	add((struct pending){ fd, role, instance, false });
+}
+
+/* ---- life ------------------------------------------------------------------------ */
+
+static size_t
+worker_threads(const struct settings *s)
+{
+	cpu_set_t set;
+	size_t processors = sched_getaffinity(0, sizeof(set), &set) == 0 ?
+	    (size_t)CPU_COUNT(&set) : 1;
+
+	return s->store_threads != 0 ? (size_t)s->store_threads :
+	    MIN(4 + 2 * processors, 64);
+}
+
+static void
+on_start(void)
+{
+	struct settings *s = xmalloc(sizeof(*s));
+	struct text why = TEXT_INIT(4096);
+
+	*s = control_self()->settings;
+	here.store = data_store_open(".", s, here.grant_key, &why);
+	if (here.store == NULL)
+		control_fail("store.open", text_span(&why));
+	text_free(&why);
+	here.server = server_new(STORE, &store_handlers, here.store);
+	here.store->server = here.server;
+	if (server_start_threads(here.server, worker_threads(s)) != 1)
+		control_fail("store.threads",
+		    span_str(strerrordesc_np(errno)));
+	for (size_t i = 0; i < here.pending_count; i++)
+		serve(&here.pending[i]);
+	here.pending_count = 0;
+	control_ready();
+}
+
+static void
+on_stop(int64_t grace_ms)
+{
+	(void)grace_ms;
+	if (here.server != NULL)
+		server_stop(here.server);
+	data_store_close(&here.store);
+	secret_wipe(here.grant_key, sizeof(here.grant_key));
+	control_done();
+}
+
+/* Each arena of the allocator keeps its own free memory: a few are enough. */
+static void
+prepare(void)
+{
+	mallopt(M_ARENA_MAX, 4);
+}
+
+const struct role_events store_events = {
+	.prepare = prepare,
+	.settings = on_settings,
+	.grant_key = on_grant_key,
+	.listen = on_listen,
+	.peer = on_peer,
+	.start = on_start,
+	.stop = on_stop,
+};

@@ -1,0 +1,613 @@
+/*
+ * supervisor.c - the process that holds the ports and keeps the roles alive.
+ */
+#include "role/supervisor.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/secret.h"
+#include "io/loop.h"
+#include "role/address_list.h"
+#include "role/child.h"
+#include "role/datadir.h"
+#include "role/notify.h"
+
+#include <fcntl.h>
+#include <getopt.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum {
+	STOP_MARGIN = 2000,		/* ms beyond the grace, then SIGKILL */
+	STOP_LAST = 30000,		/* for the store to close its files */
+	PORT_OFFSET_MAX = 60000,
+	TICKET_TIME = 24 * 3600 * 1000,
+};
+
+static struct {
+	const char *data, *config;	/* as on the command line */
+	unsigned offset;
+	char config_path[4096];
+	int directory, lock;
+	bool announced;			/* every role was ready once */
+	int status;			/* of our exit */
+	struct timer watchdog, deadline, tickets;
+} run;
+
+static _Noreturn void
+give_up(const char *what, struct span why)
+{
+	fprintf(stderr, "postrider: %s%s%.*s\n", what, *what == '\0' ? "" :
+	    ": ", SPAN_ARG(why));
+	exit(1);
+}
+
+/* ---- where log lines go ------------------------------------------------------------ */
+
+/* Is standard error the journal (systemd.exec(5), JOURNAL_STREAM)? */
+static bool
+stderr_is_the_journal(void)
+{
+	const char *stream = getenv("JOURNAL_STREAM");
+	char here[64];
+	struct stat st;
+
+	if (stream == NULL || fstat(STDERR_FILENO, &st) != 0)
+		return false;
+	snprintf(here, sizeof(here), "%llu:%llu",
+	    (unsigned long long)st.st_dev, (unsigned long long)st.st_ino);
+	return strcmp(here, stream) == 0;
+}
+
+static int
+connect_to_the_journal(void)
+{
+	struct sockaddr_un a = { .sun_family = AF_UNIX,
+	    .sun_path = "/run/systemd/journal/socket" };
+	int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+	if (fd >= 0 && connect(fd, (const struct sockaddr *)&a,
+	    sizeof(a)) != 0) {
+		close(fd);
+		fd = -1;
+	}
+	return fd;
+}
+
+static int
+open_log_file(const char *path)
+{
+	return openat(run.directory, path, O_WRONLY | O_CREAT | O_APPEND |
+	    O_CLOEXEC | O_NOFOLLOW, 0640);
+}
+
+/* 1; 0: *why, and lines go where they went before. */
+static int
+log_setup(const struct settings *s, struct text *why)
+{
+	bool journal = strcmp(s->log_format, "journal") == 0 ||
+	    (strcmp(s->log_format, "auto") == 0 && *s->log_file == '\0' &&
+	    stderr_is_the_journal());
+	enum log_format format = journal ? LOG_FORMAT_JOURNAL :
+	    strcmp(s->log_format, "json") == 0 ? LOG_FORMAT_JSON :
+	    LOG_FORMAT_TEXT;
+	int fd = journal ? connect_to_the_journal() :
+	    *s->log_file != '\0' ? open_log_file(s->log_file) :
+	    fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3);
+
+	if (fd < 0) {
+		text_printf(why, "log %s: %s", journal ? "journal" :
+		    s->log_file, strerrordesc_np(errno));
+		return 0;
+	}
+	if (household.log_fd > 0)
+		close(household.log_fd);
+	household.log_fd = fd;
+	household.log_format = format;
+	log_open(fd, format, "supervisor");
+	log_set_level(strcmp(s->log_level, "debug") == 0 ? LOG_LEVEL_DEBUG :
+	    strcmp(s->log_level, "info") == 0 ? LOG_LEVEL_INFO :
+	    strcmp(s->log_level, "warning") == 0 ? LOG_LEVEL_WARNING :
+	    LOG_LEVEL_ERROR);
+	return 1;
+}
+
+/* ---- settings and certificate -------------------------------------------------------- */
+
+static void
+name_ourselves(struct settings *s)
+{
+	char name[256];
+
+	if (*s->hostname == '\0' && gethostname(name, sizeof(name)) == 0 &&
+	    memchr(name, '\0', sizeof(name)) != NULL)
+		snprintf(s->hostname, sizeof(s->hostname), "%.255s", name);
+	if (*s->hostname == '\0')
+		snprintf(s->hostname, sizeof(s->hostname), "localhost");
+}
+
+static int
+read_settings(struct settings *s, struct text *why)
+{
+	if (settings_load(s, run.config_path, why) != 1)
+		return 0;
+	name_ourselves(s);
+	return 1;
+}
+
+/* Without a certificate's name there is no TLS, by the operator's wish. */
+static int
+read_certificate(const struct settings *s, struct certificate *out,
+    struct text *why)
+{
+	if (*s->tls_certificate == '\0')
+		return 1;
+	return certificate_load(run.directory, s->tls_certificate, s->tls_key,
+	    out, why);
+}
+
+/* What a ticket key opens must not stay open for ever. */
+static void
+on_ticket_time(struct timer *t)
+{
+	random_bytes(household.ticket_key, sizeof(household.ticket_key));
+	children_tell_certificate();
+	timer_set(t, clock_after(TICKET_TIME));
+}
+
+/* ---- ports ----------------------------------------------------------------------------- */
+
+static const struct {
+	enum protocol protocol;
+	size_t list;			/* setting */
+	bool loopback_only;
+} listens[] = {
+#define LISTEN(p, name, loop) \
+	{ PROTOCOL_##p, offsetof(struct settings, listen_##name), loop }
+	LISTEN(SMTP, smtp, false),
+	LISTEN(SUBMISSION, submission, false),
+	LISTEN(SUBMISSIONS, submissions, false),
+	LISTEN(IMAP, imap, false),
+	LISTEN(IMAPS, imaps, false),
+	LISTEN(POP3, pop3, false),
+	LISTEN(POP3S, pop3s, false),
+	LISTEN(METRICS, metrics, true),
+};
+
+static int
+add_port(enum protocol protocol, int fd, struct text *why)
+{
+	if (household.port_count == PORTS_MAX) {
+		text_str(why, "too many addresses");
+		close(fd);
+		return 0;
+	}
+	household.ports[household.port_count++] = (struct port){ protocol,
+	    fd };
+	return 1;
+}
+
+static int
+bind_port(enum protocol protocol, const struct listen_address *a,
+    struct text *why)
+{
+	int fd = address_listen(a, (int)household.settings.listen_backlog);
+
+	if (fd >= 0)
+		return add_port(protocol, fd, why);
+	/* "*" is what the machine has: perhaps only one of the families. */
+	if (a->any && (errno == EAFNOSUPPORT || errno == EADDRNOTAVAIL))
+		return 1;
+	text_printf(why, "%s at ", protocol_name(protocol));
+	address_write(a, why);
+	text_printf(why, ": %s", strerrordesc_np(errno));
+	if (errno == EACCES)
+		text_str(why, " (ports below 1024 are root's; "
+		    "--port-offset 10000 moves them all)");
+	return 0;
+}
+
+static int
+bind_list(size_t i, struct text *why)
+{
+	struct listen_address all[ADDRESS_LIST_MAX];
+	const char *list = (const char *)&household.settings + listens[i].list;
+	size_t n;
+
+	if (address_list_parse(span_str(list), run.offset, all, &n, why) != 1)
+		return 0;
+	for (size_t k = 0; k < n; k++) {
+		if (listens[i].loopback_only && !address_is_loopback(&all[k])) {
+			text_printf(why, "listen.%s: loopback addresses only",
+			    protocol_name(listens[i].protocol));
+			return 0;
+		}
+		if (bind_port(listens[i].protocol, &all[k], why) != 1)
+			return 0;
+	}
+	return 1;
+}
+
+static void
+bind_everything(void)
+{
+	struct text why = TEXT_INIT(2048);
+	int fd;
+
+	for (size_t i = 0; i < ARRAY_LEN(listens); i++)
+		if (bind_list(i, &why) != 1)
+			give_up("listen", text_span(&why));
+	fd = datadir_admin_listen(run.directory);
+	if (fd < 0)
+		give_up(DATADIR_ADMIN, span_str(strerrordesc_np(errno)));
+	if (add_port(PROTOCOL_ADMIN, fd, &why) != 1)
+		give_up("listen", text_span(&why));
+	text_free(&why);
+}
+
+/* ---- reload ------------------------------------------------------------------------------ */
+
+/* Some settings are looked at only once; say so rather than ignore it. */
+static void
+warn_of_restart_settings(const struct settings *old, const struct settings *new)
+{
+	struct text a = TEXT_INIT(0), b = TEXT_INIT(0);
+
+	for (size_t i = 0; i < settings_count(); i++) {
+		const struct param *p = settings_row(i);
+
+		if (strncmp(p->name, "listen.", 7) != 0 &&
+		    strncmp(p->name, "user.", 5) != 0 &&
+		    strstr(p->about, "at a restart") == NULL)
+			continue;
+		text_clear(&a);
+		text_clear(&b);
+		param_write(p, old, &a);
+		param_write(p, new, &b);
+		if (!span_eq(text_span(&a), text_span(&b)))
+			log_event(LOG_LEVEL_WARNING,
+			    "supervisor.needs_a_restart",
+			    log_str("setting", p->name));
+	}
+	text_free(&a);
+	text_free(&b);
+}
+
+/* All of the new or all of the old. */
+static int
+reload(struct text *why)
+{
+	static struct settings fresh;
+	struct certificate certificate = CERTIFICATE_NONE;
+
+	if (read_settings(&fresh, why) != 1 ||
+	    read_certificate(&fresh, &certificate, why) != 1)
+		return 0;
+	if (log_setup(&fresh, why) != 1) {
+		certificate_free(&certificate);
+		return 0;
+	}
+	warn_of_restart_settings(&household.settings, &fresh);
+	household.settings = fresh;
+	certificate_free(&household.certificate);
+	household.certificate = certificate;
+	children_tell_log();
+	children_tell_settings();
+	children_tell_certificate();
+	return 1;
+}
+
+static void
+on_hangup(int signo, void *arg)
+{
+	struct text why = TEXT_INIT(4096);
+
+	(void)signo;
+	(void)arg;
+	if (household.stopping)
+		return;
+	notify_reloading();
+	if (reload(&why) == 1)
+		log_event(LOG_LEVEL_INFO, "supervisor.reloaded");
+	else
+		log_event(LOG_LEVEL_ERROR, "supervisor.reload_refused",
+		    log_text("error", text_span(&why)));
+	text_free(&why);
+	notify_ready();
+}
+
+/* ---- stopping ----------------------------------------------------------------------------- */
+
+static void
+on_deadline(struct timer *t)
+{
+	(void)t;
+	for (size_t i = 0; i < household.child_count; i++)
+		if (household.children[i].stopping)
+			child_kill(&household.children[i],
+			    "it did not stop in time");
+}
+
+static void
+stop_turn(enum role_turn turn, int64_t grace)
+{
+	for (size_t i = 0; i < household.child_count; i++)
+		if (household.children[i].role->turn == turn)
+			child_stop(&household.children[i], grace);
+	timer_set(&run.deadline, clock_after(grace + STOP_MARGIN));
+}
+
+/* Who talks to people goes first, whom they call last. */
+static void
+stop_step(void)
+{
+	if (children_running(STOPS_FIRST) > 0)
+		stop_turn(STOPS_FIRST, household.settings.session_stop_time);
+	else if (children_running(STOPS_LAST) > 0)
+		stop_turn(STOPS_LAST, STOP_LAST);
+	else
+		loop_stop();
+}
+
+static void
+on_terminate(int signo, void *arg)
+{
+	(void)arg;
+	if (household.stopping) {	/* again: no more patience */
+		if (children_running(STOPS_FIRST) > 0)
+			on_deadline(&run.deadline);
+		return;
+	}
+	log_event(LOG_LEVEL_INFO, "supervisor.stopping",
+	    log_str("signal", sigabbrev_np(signo)));
+	notify_stopping();
+	household.stopping = true;
+	stop_step();
+}
+
+/* ---- the children ---------------------------------------------------------------------------- */
+
+static void
+on_child(int signo, void *arg)
+{
+	bool ended = false;
+	int status;
+	pid_t pid;
+
+	(void)signo;
+	(void)arg;
+	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+		child_ended(pid, status);
+		ended = true;
+	}
+	if (ended && household.stopping &&
+	    (children_running(STOPS_FIRST) == 0))
+		stop_step();
+}
+
+static void
+on_ready(struct child *c)
+{
+	log_event(LOG_LEVEL_INFO, "role.ready",
+	    log_str("name", role_name(c->role->bit)),
+	    log_int("instance", c->instance), log_int("process", c->pid),
+	    log_int("ms", clock_mono().ms - c->started.ms));
+	if (run.announced || !children_ready())
+		return;
+	run.announced = true;
+	log_event(LOG_LEVEL_INFO, "supervisor.ready",
+	    log_str("version", POSTRIDER_VERSION),
+	    log_int("roles", (int64_t)household.child_count));
+	notify_ready();
+}
+
+static void
+defer_stop(void *arg)
+{
+	(void)arg;
+	stop_step();
+}
+
+/* Before all were ready once, somebody watches the start: say no, clearly. */
+static void
+on_failing(struct child *c)
+{
+	if (run.announced || household.stopping)
+		return;
+	log_event(LOG_LEVEL_ERROR, "supervisor.start_failed",
+	    log_str("name", role_name(c->role->bit)));
+	run.status = 1;
+	household.stopping = true;
+	loop_defer(defer_stop, NULL);
+}
+
+static void
+on_watchdog(struct timer *t)
+{
+	notify_watchdog();
+	timer_set(t, clock_after(notify_watchdog_interval()));
+}
+
+/* ---- the command line --------------------------------------------------------------------------- */
+
+static void
+usage(FILE *to)
+{
+	fputs("usage: postrider run [--data DIR] [--config FILE]"
+	    " [--port-offset N]\n\n"
+	    "Serve, in the foreground, until SIGINT or SIGTERM. SIGHUP reads"
+	    " the settings\nand the certificate again.\n\n"
+	    "  --data DIR         where everything is kept (default "
+	    DATADIR_DEFAULT ")\n"
+	    "  --config FILE      the settings (default DIR/" DATADIR_CONFIG
+	    ")\n"
+	    "  --port-offset N    raise every port by N, and let \"*\" mean the"
+	    " loopback\n", to);
+}
+
+static void
+read_offset(const char *text)
+{
+	uint32_t n;
+
+	if (span_u32(span_str(text), &n) != 1 || n > PORT_OFFSET_MAX)
+		give_up("--port-offset", SPAN("a number up to 60000"));
+	run.offset = n;
+}
+
+static void
+read_options(int argc, char **argv)
+{
+	static const struct option options[] = {
+		{ "data", required_argument, NULL, 'd' },
+		{ "config", required_argument, NULL, 'c' },
+		{ "port-offset", required_argument, NULL, 'o' },
+		{ "help", no_argument, NULL, 'h' },
+		{ NULL, 0, NULL, 0 },
+	};
+	int c;
+
+	run.data = DATADIR_DEFAULT;
+	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
+		if (c == 'd') {
+			run.data = optarg;
+		} else if (c == 'c') {
+			run.config = optarg;
+		} else if (c == 'o') {
+			read_offset(optarg);
+		} else {
+			usage(c == 'h' ? stdout : stderr);
+			exit(c == 'h' ? 0 : 2);
+		}
+	}
+	if (optind != argc) {
+		usage(stderr);
+		exit(2);
+	}
+}
+
+static void
+find_config(void)
+{
+	int n = run.config != NULL ?
+	    snprintf(run.config_path, sizeof(run.config_path), "%s",
+	    run.config) :
+	    snprintf(run.config_path, sizeof(run.config_path), "%s/%s",
+	    run.data, DATADIR_CONFIG);
+
+	if (n < 0 || (size_t)n >= sizeof(run.config_path))
+		give_up("--config", SPAN("the path is too long"));
+	if (run.config == NULL && access(run.config_path, F_OK) != 0 &&
+	    errno == ENOENT) {
+		fprintf(stderr, "postrider: %s: there is no such file; "
+		    "\"postrider init DOMAIN --data %s\" makes it\n",
+		    run.config_path, run.data);
+		exit(1);
+	}
+}
+
+static void
+take_directory(void)
+{
+	struct text why = TEXT_INIT(4096);
+	pid_t pid;
+
+	run.directory = datadir_open(run.data, true, &why);
+	if (run.directory < 0)
+		give_up("", text_span(&why));
+	run.lock = datadir_lock(run.directory, &pid);
+	if (run.lock < 0 && pid == -1)
+		give_up(DATADIR_LOCK, span_str(strerrordesc_np(errno)));
+	if (run.lock < 0) {
+		text_printf(&why, "is in use by process %d", (int)pid);
+		give_up(run.data, text_span(&why));
+	}
+	household.store_directory = openat(run.directory, DATADIR_STORE,
+	    O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	if (household.store_directory < 0)
+		give_up(DATADIR_STORE, span_str(strerrordesc_np(errno)));
+	text_free(&why);
+}
+
+static unsigned
+processors(void)
+{
+	cpu_set_t set;
+
+	return sched_getaffinity(0, sizeof(set), &set) == 0 ?
+	    (unsigned)CPU_COUNT(&set) : 1;
+}
+
+static void
+prepare(void)
+{
+	struct text why = TEXT_INIT(4096);
+
+	household.certificate = CERTIFICATE_NONE;
+	find_config();
+	take_directory();
+	if (read_settings(&household.settings, &why) != 1 ||
+	    log_setup(&household.settings, &why) != 1 ||
+	    read_certificate(&household.settings, &household.certificate,
+	    &why) != 1 ||
+	    children_plan(processors(), &why) != 1)
+		give_up("", text_span(&why));
+	for (size_t i = 0; i < household.child_count; i++) {
+		const struct child *c = &household.children[i];
+
+		if (c->role->bit == STORE && c->identity.change &&
+		    datadir_give_store(run.directory, c->identity.uid,
+		    c->identity.gid, &why) != 1)
+			give_up("", text_span(&why));
+	}
+	random_bytes(household.grant_key, sizeof(household.grant_key));
+	random_bytes(household.ticket_key, sizeof(household.ticket_key));
+	text_free(&why);
+}
+
+static void
+start(void)
+{
+	if (loop_open() != 1 || loop_signal(SIGCHLD, on_child, NULL) != 1 ||
+	    loop_signal(SIGHUP, on_hangup, NULL) != 1 ||
+	    loop_signal(SIGTERM, on_terminate, NULL) != 1 ||
+	    loop_signal(SIGINT, on_terminate, NULL) != 1)
+		give_up("loop", span_str(strerrordesc_np(errno)));
+	household.on_ready = on_ready;
+	household.on_failing = on_failing;
+	run.watchdog.fn = on_watchdog;
+	run.deadline.fn = on_deadline;
+	run.tickets.fn = on_ticket_time;
+	timer_set(&run.tickets, clock_after(TICKET_TIME));
+	if (notify_watchdog_interval() > 0)
+		on_watchdog(&run.watchdog);
+	for (size_t i = 0; i < household.child_count; i++)
+		if (child_start(&household.children[i]) != 1)
+			give_up("fork", span_str(strerrordesc_np(errno)));
+}
+
+int
+supervisor_main(int argc, char **argv)
+{
+	read_options(argc, argv);
+	signal(SIGPIPE, SIG_IGN);
+	prepare();
+	bind_everything();
+	notify_open();
+	start();
+	loop_run();
+	unlinkat(run.directory, DATADIR_ADMIN, 0);
+	if (ftruncate(run.lock, 0) != 0)
+		log_event(LOG_LEVEL_WARNING, "supervisor.pid_file",
+		    log_errno());
+	log_event(LOG_LEVEL_INFO, "supervisor.stopped");
+	secret_wipe(household.grant_key, sizeof(household.grant_key));
+	secret_wipe(household.ticket_key, sizeof(household.ticket_key));
+	return run.status;
+}
