@@ -20,7 +20,8 @@ struct directory;		/* directory.c: domains, accounts, aliases */
 struct mailboxes;		/* mailbox.c: open mailboxes, their arrays */
 struct auth;			/* sasl.c: dialogues, cache, lockout */
 struct queue;			/* queue.c over ../queue */
-struct keeper;			/* store.c: what is done now and then */
+struct keeper;			/* keeper.c: what is done now and then */
+struct ids;			/* store.c: numbers never used again */
 struct server;
 
 struct store {
@@ -32,6 +33,7 @@ struct store {
 	struct queue *queue;
 	struct server *server;		/* to push notices; NULL in tests */
 	struct keeper *keeper;
+	struct ids *ids;
 	uint8_t grant_key[32];
 	uint8_t secret[32];		/* of this store, kept in it */
 	const char *data;		/* its directory; NULL in tests */
@@ -40,6 +42,10 @@ struct store {
 /* Open what is in `engine`; replays intents. NULL: *why. Closes nothing. */
 struct store *store_new(struct engine *, const struct settings *,
     const uint8_t grant_key[32], struct text *why);
+/* The same with its directory, which backups and free space need. The
+ * string is the caller's and stays. */
+struct store *store_open(struct engine *, const struct settings *,
+    const uint8_t grant_key[32], const char *data, struct text *why);
 void store_free(struct store **);
 /* The contract's verbs, for server_new(); arg is the struct store. */
 extern const struct handlers store_handlers;
@@ -104,6 +110,8 @@ void mailboxes_link_gone(struct mailboxes *, uint64_t link);
 /* Messages and bytes of an account, from memory where possible. */
 enum result mailboxes_usage(struct mailboxes *, uint64_t account,
     uint64_t *messages, uint64_t *bytes);
+/* What is due now, folds above all; the keeper calls it every second. */
+void mailboxes_maintain(struct mailboxes *);
 /* A share of postrider check: see check_step in contract.def. */
 enum result mailboxes_check(struct mailboxes *, uint64_t account, bool repair,
     struct text *report, uint32_t *found, uint32_t *repaired);
