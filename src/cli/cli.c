@@ -1,0 +1,339 @@
+/*
+ * cli.c - which commands there are.
+ *
+ * One table holds the commands with their options, words and help; --help,
+ * the checks of a command line and the manual page's test come from it.
+ */
+#include "cli/cli.h"
+
+#include <getopt.h>
+#include <locale.h>
+#include <signal.h>
+#include <stdio.h>
+
+#include "cli/cli_impl.h"
+#include "role/datadir.h"
+#include "role/supervisor.h"
+
+enum option_id {
+	DATA = 1 << 0, JSON = 1 << 1, CONFIG = 1 << 2, PASSWORD = 1 << 3,
+	CSV = 1 << 4, MAILBOX = 1 << 5, REPAIR = 1 << 6, HOSTNAME = 1 << 7,
+	OFFSET = 1 << 8,
+	USUAL = DATA | JSON,
+};
+
+static const struct cli_option {
+	unsigned id;
+	const char *name, *argument, *help;
+} cli_options[] = {
+	{ DATA,     "data",           "DIR",  "the data directory (default "
+	    DATADIR_DEFAULT ")" },
+	{ CONFIG,   "config",         "FILE", "the settings (default DIR/"
+	    DATADIR_CONFIG ")" },
+	{ OFFSET,   "port-offset",    "N",    "raise every port by N, and "
+	    "listen on 127.0.0.1 where the settings say *" },
+	{ HOSTNAME, "hostname",       "NAME", "the name of this server, also "
+	    "in its certificate (default mail.DOMAIN)" },
+	{ PASSWORD, "password-stdin", NULL,   "read the password from "
+	    "standard input, its first line" },
+	{ CSV,      "csv",            "FILE", "many at once: lines of "
+	    "address,password" },
+	{ MAILBOX,  "mailbox",        "NAME", "this mailbox (levels parted "
+	    "by /)" },
+	{ REPAIR,   "repair",         NULL,   "mend what can be mended" },
+	{ JSON,     "json",           NULL,   "answer in JSON, for programs" },
+};
+
+static const struct command {
+	const char *name;		/* one word or two */
+	const char *words;		/* for the usage line */
+	size_t least, most;		/* how many */
+	unsigned options;
+	cli_command *run;		/* NULL: the supervisor */
+	const char *help;
+} commands[] = {
+	{ "run", "", 0, 0, DATA | CONFIG | OFFSET, NULL,
+	    "Serve mail, in the foreground, until a signal says stop." },
+	{ "init", "DOMAIN", 1, 1, USUAL | HOSTNAME, cli_init,
+	    "Make a data directory for a domain, with settings and a "
+	    "certificate to begin with." },
+	{ "domain add", "DOMAIN", 1, 1, USUAL, cli_domain_add,
+	    "Accept mail for one more domain." },
+	{ "domain list", "", 0, 0, USUAL, cli_domain_list,
+	    "List the domains." },
+	{ "domain remove", "DOMAIN", 1, 1, USUAL, cli_domain_remove,
+	    "Stop accepting mail for a domain that has no accounts and "
+	    "aliases any more." },
+	{ "account add", "[ADDRESS]", 0, 1, USUAL | PASSWORD | CSV,
+	    cli_account_add,
+	    "Add an account, or many from a file." },
+	{ "account list", "[DOMAIN]", 0, 1, USUAL, cli_account_list,
+	    "List the accounts, with how much they hold." },
+	{ "account remove", "ADDRESS", 1, 1, USUAL, cli_account_remove,
+	    "Remove an account with all its mail." },
+	{ "account password", "ADDRESS", 1, 1, USUAL | PASSWORD,
+	    cli_account_password,
+	    "Set a password; sessions opened with the old one end." },
+	{ "alias add", "ADDRESS TARGET...", 2, WORDS_MAX, USUAL,
+	    cli_alias_add,
+	    "Deliver mail for an address to other addresses of this server. "
+	    "@DOMAIN stands for every address of a domain that does not "
+	    "exist otherwise." },
+	{ "alias list", "[DOMAIN]", 0, 1, USUAL, cli_alias_list,
+	    "List the aliases." },
+	{ "alias remove", "ADDRESS", 1, 1, USUAL, cli_alias_remove,
+	    "Remove an alias." },
+	{ "status", "", 0, 0, USUAL, cli_status,
+	    "Say whether a server runs, and how the store is." },
+	{ "queue list", "", 0, 0, USUAL, cli_queue_list,
+	    "List the messages that wait to be delivered." },
+	{ "queue show", "QUEUE-ID", 1, 1, USUAL, cli_queue_show,
+	    "Show one waiting message: its envelope, then its text." },
+	{ "queue delete", "QUEUE-ID...", 1, WORDS_MAX, USUAL,
+	    cli_queue_delete,
+	    "Delete waiting messages for good. Nobody is told; the trace "
+	    "keeps a line." },
+	{ "trace", "QUEUE-ID|MESSAGE-ID", 1, 1, USUAL, cli_trace,
+	    "Tell every step of a message's way." },
+	{ "import maildir", "ADDRESS FOLDER", 2, 2, USUAL | MAILBOX,
+	    cli_import_maildir,
+	    "Add the mail of a maildir (Maildir++ or nested folders), with "
+	    "flags and dates, to an account." },
+	{ "import mbox", "ADDRESS FILE", 2, 2, USUAL | MAILBOX,
+	    cli_import_mbox,
+	    "Add the mail of an mbox file to one mailbox of an account "
+	    "(default INBOX)." },
+	{ "export maildir", "ADDRESS FOLDER", 2, 2, USUAL | MAILBOX,
+	    cli_export_maildir,
+	    "Write an account's mail into a new maildir (Maildir++)." },
+	{ "export mbox", "ADDRESS FILE", 2, 2, USUAL | MAILBOX,
+	    cli_export_mbox,
+	    "Write one mailbox (default INBOX) into a new mbox file." },
+	{ "backup", "FOLDER", 1, 1, USUAL, cli_backup,
+	    "Copy everything into a new folder; mail goes on meanwhile." },
+	{ "restore", "FOLDER", 1, 1, USUAL, cli_restore,
+	    "Make a new data directory from a backup." },
+	{ "check", "", 0, 0, USUAL | REPAIR, cli_check,
+	    "Verify everything stored." },
+};
+
+/* ---- help ---------------------------------------------------------------- */
+
+static void
+print_option(unsigned options, const struct cli_option *o)
+{
+	char left[40];
+
+	if ((options & o->id) == 0)
+		return;
+	snprintf(left, sizeof(left), "--%s%s%s", o->name,
+	    o->argument == NULL ? "" : " ",
+	    o->argument == NULL ? "" : o->argument);
+	printf("  %-18s %s\n", left, o->help);
+}
+
+static void
+help_command(const struct command *c)
+{
+	printf("usage: postrider %s [OPTION...]%s%s\n\n%s\n\n", c->name,
+	    *c->words == '\0' ? "" : " ", c->words, c->help);
+	for (size_t i = 0; i < ARRAY_LEN(cli_options); i++)
+		print_option(c->options, &cli_options[i]);
+	printf("  %-18s %s\n", "--help", "this text");
+}
+
+/* Commands that begin with `first`, or all; false: there are none. */
+static bool
+help_list(const char *first)
+{
+	size_t n = first == NULL ? 0 : strlen(first), seen = 0;
+
+	for (size_t i = 0; i < ARRAY_LEN(commands); i++) {
+		const struct command *c = &commands[i];
+		char left[48];
+
+		if (n > 0 && (strncmp(c->name, first, n) != 0 ||
+		    (c->name[n] != ' ' && c->name[n] != '\0')))
+			continue;
+		if (seen++ == 0)
+			printf("usage: postrider %s COMMAND [OPTION...]\n\n",
+			    first == NULL ? "" : first);
+		snprintf(left, sizeof(left), "%s %s", c->name, c->words);
+		printf("  %-36s %.*s\n", left,
+		    (int)strcspn(c->help, ".;,:"), c->help);
+	}
+	if (seen > 0)
+		printf("\n`postrider %s%sCOMMAND --help` tells more; "
+		    "so does man postrider.\n", first == NULL ? "" : first,
+		    first == NULL ? "" : " ");
+	return seen > 0;
+}
+
+/* ---- the command line --------------------------------------------------------- */
+
+/* How many of the arguments name this command: 0, 1 or 2. */
+static int
+matches(const struct command *c, int argc, char **argv)
+{
+	const char *blank = strchr(c->name, ' ');
+	size_t n = blank == NULL ? strlen(c->name) : (size_t)(blank - c->name);
+
+	if (argc < 2 || strlen(argv[1]) != n ||
+	    strncmp(argv[1], c->name, n) != 0)
+		return 0;
+	if (blank == NULL)
+		return 1;
+	return argc > 2 && strcmp(argv[2], blank + 1) == 0 ? 2 : 0;
+}
+
+static const struct command *
+find_command(int argc, char **argv, int *used)
+{
+	for (size_t i = 0; i < ARRAY_LEN(commands); i++)
+		if ((*used = matches(&commands[i], argc, argv)) > 0)
+			return &commands[i];
+	return NULL;
+}
+
+static void
+set_option(struct cli *cli, unsigned id, const char *value)
+{
+	switch (id) {
+	case DATA:
+		cli->data = value;
+		break;
+	case CONFIG:
+		cli->config = value;
+		break;
+	case CSV:
+		cli->csv = value;
+		break;
+	case MAILBOX:
+		cli->mailbox = value;
+		break;
+	case HOSTNAME:
+		cli->hostname = value;
+		break;
+	case JSON:
+		cli->json = true;
+		break;
+	case REPAIR:
+		cli->repair = true;
+		break;
+	case PASSWORD:
+		cli->password_stdin = true;
+		break;
+	default:		/* the supervisor reads its own */
+		break;
+	}
+}
+
+/* The options of this command as getopt_long wants them; `val` is an index. */
+static void
+getopt_table(const struct command *c, struct option out[])
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < ARRAY_LEN(cli_options); i++)
+		if (c->options & cli_options[i].id)
+			out[n++] = (struct option){ cli_options[i].name,
+				cli_options[i].argument != NULL ?
+				required_argument : no_argument, NULL,
+				(int)i + 1000 };
+	out[n++] = (struct option){ "help", no_argument, NULL, 'h' };
+	out[n] = (struct option){ NULL, 0, NULL, 0 };
+}
+
+static int
+usage_mistake(const struct command *c)
+{
+	fprintf(stderr, "usage: postrider %s [OPTION...] %s\n"
+	    "`postrider %s --help` tells more.\n", c->name, c->words, c->name);
+	return EX_USAGE;
+}
+
+/* EX_OK go on; -1 help was given; else the status. */
+static int
+read_arguments(struct cli *cli, const struct command *c, int argc, char **argv)
+{
+	struct option table[ARRAY_LEN(cli_options) + 2];
+	int got;
+
+	getopt_table(c, table);
+	optind = 1;
+	while ((got = getopt_long(argc, argv, "", table, NULL)) != -1) {
+		if (got == 'h') {
+			help_command(c);
+			return -1;
+		}
+		if (got < 1000)
+			return usage_mistake(c);
+		set_option(cli, cli_options[got - 1000].id, optarg);
+	}
+	for (; optind < argc; optind++) {
+		if (cli->count == WORDS_MAX)
+			return cli_say(EX_USAGE, "too many words");
+		cli->words[cli->count++] = argv[optind];
+	}
+	if (cli->count < c->least || cli->count > c->most)
+		return usage_mistake(c);
+	return EX_OK;
+}
+
+static int
+run(const struct command *c, int argc, char **argv)
+{
+	struct cli cli = { .data = DATADIR_DEFAULT };
+	int status = read_arguments(&cli, c, argc, argv);
+
+	if (status == -1)
+		return EX_OK;
+	if (status != EX_OK)
+		return status;
+	if (c->run == NULL)
+		return supervisor_main(argc, argv);
+	cli.arena = arena_new((size_t)256 << 20);
+	status = c->run(&cli);
+	cli_close(&cli);
+	arena_free(&cli.arena);
+	if (fflush(stdout) != 0 || ferror(stdout))
+		return cli_say(EX_IOERR, "standard output: %s",
+		    strerror(errno));
+	return status;
+}
+
+static bool
+is_help(const char *word)
+{
+	return strcmp(word, "--help") == 0 || strcmp(word, "help") == 0 ||
+	    strcmp(word, "-h") == 0;
+}
+
+int
+cli_main(int argc, char **argv)
+{
+	const struct command *c;
+	int used = 0;
+
+	setlocale(LC_ALL, "");
+	signal(SIGPIPE, SIG_IGN);
+	if (argc > 1 && (strcmp(argv[1], "--version") == 0 ||
+	    strcmp(argv[1], "version") == 0)) {
+		puts("postrider " POSTRIDER_VERSION);
+		return EX_OK;
+	}
+	if (argc > 1 && is_help(argv[1])) {
+		help_list(NULL);
+		return EX_OK;
+	}
+	c = find_command(argc, argv, &used);
+	if (c != NULL)
+		return run(c, argc - (used - 1), argv + (used - 1));
+	if (argc > 2 && is_help(argv[2]) && help_list(argv[1]))
+		return EX_OK;
+	if (argc > 1)
+		cli_say(EX_USAGE, "there is no command `%s%s%s`", argv[1],
+		    argc > 2 ? " " : "", argc > 2 ? argv[2] : "");
+	fputs("`postrider --help` lists the commands.\n", stderr);
+	return EX_USAGE;
+}

@@ -1,0 +1,123 @@
+/*
+ * cli_impl.h - what the commands share.
+ *
+ * A command is a row of the table in cli.c and a function that gets struct
+ * cli with its options read. It talks to the store through the contract
+ * alone: over the admin socket while a server runs on the data directory,
+ * otherwise to a store of its own in this process. One code path.
+ */
+#ifndef CLI_CLI_IMPL_H
+#define CLI_CLI_IMPL_H
+
+#include <jansson.h>
+#include <sysexits.h>
+
+#include "base/arena.h"
+#include "base/base.h"
+#include "base/settings.h"
+#include "base/text.h"
+#include "ipc/call.h"
+#include "ipc/contract.h"
+#include "ipc/wire.h"
+
+enum { WORDS_MAX = 64 };
+
+struct cli {
+	const char *data;		/* --data */
+	const char *config;		/* --config, or NULL */
+	const char *csv;		/* --csv, or NULL */
+	const char *mailbox;		/* --mailbox, or NULL */
+	const char *hostname;		/* --hostname, or NULL */
+	bool json, repair, password_stdin;
+	const char *words[WORDS_MAX];	/* what is no option */
+	size_t count;
+	struct link *store;		/* after cli_open() */
+	bool running;			/* a server has the data directory */
+	pid_t server;			/* its supervisor, 0: not known */
+	struct settings settings;
+	struct arena *arena;
+};
+
+typedef int cli_command(struct cli *);	/* the exit status */
+cli_command cli_init, cli_domain_add, cli_domain_list, cli_domain_remove,
+    cli_account_add, cli_account_list, cli_account_remove,
+    cli_account_password, cli_alias_add, cli_alias_list, cli_alias_remove,
+    cli_status, cli_queue_list, cli_queue_show, cli_queue_delete, cli_trace,
+    cli_import_maildir, cli_import_mbox, cli_export_maildir, cli_export_mbox,
+    cli_backup, cli_restore, cli_check;
+
+/* -- cli_store.c ------------------------------------------------------------ */
+/* Reach the store. EX_OK, or a status after saying why. */
+int  cli_open(struct cli *);
+void cli_close(struct cli *);
+/* The settings of the data directory; EX_OK, or a status after saying why. */
+int  cli_settings(struct cli *);
+
+/* -- cli_output.c: three audiences: people, programs, the terminal ------------- */
+/* To standard error: "postrider: ...". Returns `status`. */
+int  cli_say(int status, const char *fmt, ...) PRINTF_LIKE(2, 3);
+/* What a result means, about what: says it, returns the exit status. */
+int  cli_result(enum result, const char *what);
+/* No answer came: says it. */
+int  cli_no_answer(void);
+/* With --json print the value (and free it); without, only free it. */
+void cli_print_json(const struct cli *, json_t *);
+json_t *cli_json(struct span);		/* a string; broken UTF-8 scrubbed */
+json_t *cli_json_time(int64_t seconds);	/* RFC 3339 */
+/* "2026-11-21 03:10:05" in local time, "4.2 MB": in a static ring of a few. */
+const char *cli_time(int64_t seconds);
+const char *cli_bytes(uint64_t);
+
+/* A bar on the terminal, nothing elsewhere. total 0: not known. */
+struct progress {
+	const char *what;
+	uint64_t done, total;
+	int64_t shown;			/* when, ms */
+	bool on;
+};
+void progress_begin(struct progress *, const struct cli *, const char *what,
+    uint64_t total);
+void progress_set(struct progress *, uint64_t done);
+void progress_end(struct progress *);
+
+/* -- cli_password.c --------------------------------------------------------------- */
+/* From standard input with --password-stdin, else asked for twice without
+ * echo. Wipe it with text_wipe. EX_OK or a status. */
+int  cli_password(const struct cli *, struct text *out);
+
+/* -- cli_file.c: files and folders, with errors as words ----------------------------- */
+/* A whole file, up to max bytes. 1; -1 errno (EFBIG). */
+int  file_read(int dir, const char *name, size_t max, struct text *out);
+/* Made new, mode as given, on disk when it returns 1; -1 errno. */
+int  file_write(int dir, const char *name, struct span, unsigned mode);
+/* A tree into a new folder; owner kept where we may. bytes counts up. */
+int  file_copy_tree(int from, const char *name, int to, const char *new_name,
+    void (*step)(void *, uint64_t bytes), void *arg);
+uint64_t file_tree_size(int dir, const char *name);
+
+/* -- cli_message.c: mail in and out of an account -------------------------------------- */
+struct account_mail {
+	struct cli *cli;
+	struct grant grant;
+	struct token owner;
+	uint64_t added, bytes;
+};
+/* EX_OK or a status. */
+int  mail_open(struct account_mail *, struct cli *, const char *address);
+/* The mailbox of that name, made when `make`; EX_OK or a status. */
+int  mail_mailbox(struct account_mail *, struct span name, bool make,
+    uint64_t *mailbox);
+/* Add a message as a file holds it (LF or CRLF). date INT64_MIN: now. */
+int  mail_append(struct account_mail *, uint64_t mailbox, struct span file,
+    uint64_t flags, struct span keywords, int64_t date);
+/* Each message of a mailbox, with LF line ends, in order of uid. */
+struct mail_item {
+	const struct message_row *row;
+	struct span text;		/* LF line ends */
+	struct span keywords;		/* names, SP between */
+};
+int  mail_each(struct account_mail *, uint64_t mailbox,
+    int (*fn)(void *, const struct mail_item *), void *arg,
+    struct progress *);
+
+#endif
