@@ -13,7 +13,11 @@
 #include "mail/lex.h"
 #include "mail/words.h"
 
-enum { BOUNDARY_MAX = 250, PARAMS_MAX = 64 };
+enum {
+	BOUNDARY_MAX = 250, PARAMS_MAX = 64,
+	TYPE_MAX = 16 * 1024,		/* of a Content-Type is looked at */
+	SCRATCH = 64 * 1024
+};
 
 struct open_boundary {
 	struct span text;
@@ -26,6 +30,7 @@ struct parser {
 	uint64_t lines;		/* line ends before `at` */
 	const struct mime_limits *limits;
 	struct arena *arena;
+	struct arena *scratch;	/* for the fields of one part */
 	struct mime *out;
 	struct mime_part *current;
 	struct open_boundary *stack;
@@ -282,19 +287,22 @@ read_header(struct parser *p)
 static int
 boundary_of(struct parser *p, struct span *out)
 {
-	const struct words_param *param;
+	const struct words_param *param = NULL;
 	struct words_field f;
+	struct span text = SPAN_EMPTY;
 
-	*out = SPAN_EMPTY;
-	if (words_field(p->current->content_type, PARAMS_MAX, p->arena,
-	    &f) < 0)
-		return -1;
-	param = words_param(&f, "boundary");
+	if (p->scratch == NULL)
+		p->scratch = arena_new(SCRATCH);
+	arena_reset(p->scratch);
+	if (words_field(span_sub(p->current->content_type, 0, TYPE_MAX),
+	    PARAMS_MAX, p->scratch, &f) >= 0)
+		param = words_param(&f, "boundary");
 	if (param != NULL && param->value.n <= BOUNDARY_MAX)
-		*out = param->value;
-	while (out->n > 0 && lex_is_blank(out->p[out->n - 1]))
-		out->n--;
-	return 1;
+		text = param->value;
+	while (text.n > 0 && lex_is_blank(text.p[text.n - 1]))
+		text.n--;
+	*out = arena_dup(p->arena, text);
+	return out->p == NULL ? -1 : 1;
 }
 
 static bool
@@ -416,15 +424,18 @@ mime_parse(struct span message, const struct mime_limits *limits,
 	struct parser p = {
 		.s = message, .limits = limits, .arena = a, .out = out
 	};
+	int done = 1;
 
 	*out = (struct mime){ .message = message };
 	if (message.p == NULL)
 		p.s = out->message = SPAN("");
 	out->root = p.current = part_new(&p, NULL);
 	if (out->root == NULL || parse(&p) != 1)
-		return -1;
-	close_parts(&p, NULL, false);
-	return 1;
+		done = -1;
+	else
+		close_parts(&p, NULL, false);
+	arena_free(&p.scratch);
+	return done;
 }
 
 /* ---- asking -------------------------------------------------------------- */
@@ -465,7 +476,8 @@ mime_charset(const struct mime_part *part, struct arena *a)
 	struct words_field f;
 
 	if (part->content_type.p != NULL &&
-	    words_field(part->content_type, PARAMS_MAX, a, &f) >= 0)
+	    words_field(span_sub(part->content_type, 0, TYPE_MAX),
+	    PARAMS_MAX, a, &f) >= 0)
 		param = words_param(&f, "charset");
 	return param != NULL && param->value.n > 0 ? param->value :
 	    SPAN("us-ascii");
