@@ -72,3 +72,20 @@ token_new(void)
 	random_bytes(t.b, sizeof(t.b));
 	return t;
 }
+
+void
+token_name(const struct token *token, char out[TOKEN_NAME_CHARS + 1])
+{
+	static const char digits[] = "0123456789abcdefghjkmnpqrstvwxyz";
+	uint32_t bits = 0;
+	unsigned held = 0;
+	size_t at = 0;
+
+	for (size_t i = 0; i < TOKEN_NAMED; i++) {
+		bits = bits << 8 | token->b[i];
+		for (held += 8; held >= 5; held -= 5)
+			out[at++] = digits[bits >> (held - 5) & 31];
+	}
+	must(at == TOKEN_NAME_CHARS && held == 0);
+	out[at] = '\0';
+}

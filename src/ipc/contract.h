@@ -71,6 +71,10 @@ enum { DIRECTORY_DOMAINS, DIRECTORY_ACCOUNTS, DIRECTORY_ALIASES };
 struct grant { uint8_t b[80]; };	/* opaque outside the store */
 struct token { uint8_t b[16]; };	/* random: names one attempt */
 struct token token_new(void);
+/* For people: the first 80 bits in a base 32 that is easy to read out. This
+ * is a message's queue id, known before the store has said yes. */
+enum { TOKEN_NAMED = 10, TOKEN_NAME_CHARS = 16 };
+void token_name(const struct token *, char out[TOKEN_NAME_CHARS + 1]);
 
 /*
  * A large field. To send: set bytes (and fd -1), or a sealed memfd in fd

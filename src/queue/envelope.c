@@ -127,17 +127,9 @@ static const char id_digits[] = "0123456789abcdefghjkmnpqrstvwxyz";
 void
 queue_id_of(const struct token *token, char out[QUEUE_ID_CHARS + 1])
 {
-	uint32_t bits = 0;
-	unsigned held = 0;
-	size_t at = 0;
-
-	for (size_t i = 0; i < QUEUE_ID_TOKEN; i++) {
-		bits = bits << 8 | token->b[i];
-		for (held += 8; held >= 5; held -= 5)
-			out[at++] = id_digits[bits >> (held - 5) & 31];
-	}
-	must(at == QUEUE_ID_CHARS && held == 0);
-	out[at] = '\0';
+	_Static_assert((int)QUEUE_ID_CHARS == (int)TOKEN_NAME_CHARS &&
+	    (int)QUEUE_ID_TOKEN == (int)TOKEN_NAMED, "one id");
+	token_name(token, out);
 }
 
 int
