@@ -380,6 +380,31 @@ rocks_iterator(struct rocks *r, enum family f)
 	return rocksdb_create_iterator_cf(r->db, r->reading, r->families[f]);
 }
 
+static uint64_t
+property(struct rocks *r, enum family f, const char *name)
+{
+	uint64_t n = 0;
+
+	return rocksdb_property_int_cf(r->db, r->families[f], name, &n) == 0
+	    ? n : 0;
+}
+
+int
+rocks_space(struct rocks *r, uint64_t *left)
+{
+	uint64_t in_memory = 0, free_now;
+	struct statvfs s;
+
+	if (fstatvfs(r->dir, &s) != 0)
+		return -1;
+	for (int f = 0; f < FAMILIES; f++)
+		in_memory += property(r, (enum family)f,
+		    "rocksdb.cur-size-all-mem-tables");
+	free_now = (uint64_t)s.f_bavail * s.f_frsize;
+	*left = free_now - MIN(free_now, in_memory);
+	return 0;
+}
+
 static int
 rocks_get(struct engine *e, struct partition where, struct span key,
     struct arena *arena, struct span *value)
@@ -530,15 +555,6 @@ verify_family(struct rocks *r, enum family f, struct verification *v,
 		return 1;
 	text_printf(why, "%s: %s", family_names[f], error);
 	return rocks_error(error);
-}
-
-static uint64_t
-property(struct rocks *r, enum family f, const char *name)
-{
-	uint64_t n = 0;
-
-	return rocksdb_property_int_cf(r->db, r->families[f], name, &n) == 0
-	    ? n : 0;
 }
 
 static int

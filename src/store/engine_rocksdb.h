@@ -120,6 +120,9 @@ int rocks_read(struct rocks *, enum family, struct span key,
     rocksdb_pinnableslice_t **slice, struct span *value);
 rocksdb_iterator_t *rocks_iterator(struct rocks *, enum family);
 
+/* Bytes free on the disk, less what memory will take of them. */
+int rocks_space(struct rocks *, uint64_t *left);
+
 /* -- engine_rocksdb_commit.c ---------------------------------------------- */
 void committer_init(struct rocks *);
 void committer_free(struct rocks *);

@@ -14,11 +14,10 @@
 #include "store/engine_rocksdb.h"
 
 #include <stdlib.h>
-#include <sys/statvfs.h>
 
 enum {
 	GROUP_BYTES = 1 << 20,		/* a group is closed above it */
-	SPACE_CHECK = 4 << 20,		/* ask for free space this often */
+	SPACE_CHECKS = 16,		/* while the reserve would be written */
 	SMALL = 1 << 10,		/* a change that adds little */
 	SINGLE_DELETES = 512,		/* a range of more gets a tombstone */
 };
@@ -32,7 +31,7 @@ committer_init(struct rocks *r)
 	c->last = &c->first;
 	c->group = rocksdb_writebatch_create();
 	c->versions = xcalloc(VERSION_CACHE, sizeof(*c->versions));
-	c->unchecked = SPACE_CHECK;
+	c->unchecked = UINT64_MAX;
 }
 
 void
@@ -245,15 +244,13 @@ static int
 check_space(struct rocks *r)
 {
 	struct committer *c = &r->committer;
-	struct statvfs s;
 	uint64_t left;
 
-	if (c->unchecked < SPACE_CHECK && c->space == PLENTY)
+	if (c->unchecked < r->reserve / SPACE_CHECKS && c->space == PLENTY)
 		return 0;
 	c->unchecked = 0;
-	if (fstatvfs(r->dir, &s) != 0)
+	if (rocks_space(r, &left) != 0)
 		return -1;
-	left = (uint64_t)s.f_bavail * s.f_frsize;
 	c->space = left >= r->reserve ? PLENTY
 	    : left >= r->reserve / 2 ? LITTLE : NONE;
 	return 0;
