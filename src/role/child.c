@@ -422,9 +422,8 @@ log_end(const struct child *c, pid_t pid, int status)
 	log_event(c->stopping ? LOG_LEVEL_INFO : LOG_LEVEL_WARNING,
 	    "role.ended", log_str("name", role_name(c->role->bit)),
 	    log_int("instance", c->instance), log_int("process", pid),
-	    log_str(killed ? "signal" : "exit", killed ?
-	    sigabbrev_np(WTERMSIG(status)) : ""),
-	    log_int("status", killed ? 0 : WEXITSTATUS(status)));
+	    killed ? log_str("signal", sigabbrev_np(WTERMSIG(status))) :
+	    log_int("status", WEXITSTATUS(status)));
 }
 
 static struct child *
