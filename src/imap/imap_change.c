@@ -1,0 +1,220 @@
+/*
+ * imap_change.c - what happens in the selected mailbox, and when it is told.
+ *
+ * The store sends a note for each watch; the note says only "look again".
+ * We look at the end of the next command, or at once in IDLE. Replies of verbs
+ * that change messages carry the same news and are applied as they come.
+ */
+#include "imap/imap_command.h"
+#include "imap/imap_state.h"
+
+#include <stdlib.h>
+
+#include "base/map.h"
+
+static struct map *watches;		/* from the watch to its session */
+static uint64_t last_watch;
+
+static struct span
+watch_key(const uint64_t *watch)
+{
+	return span_of(watch, sizeof(*watch));
+}
+
+void
+imap_watch_set(struct imap_session *s)
+{
+	if (watches == NULL)
+		watches = map_new();
+	s->box->watch = ++last_watch;
+	map_put(watches, watch_key(&s->box->watch), s);
+}
+
+void
+imap_watch_clear(struct imap_session *s)
+{
+	map_remove(watches, watch_key(&s->box->watch));
+}
+
+static bool
+behind(const struct imap_session *s)
+{
+	return s->renew || s->box->noted > s->box->view.modseq;
+}
+
+void
+imap_note_changed(void *arg, const void *data)
+{
+	const struct mailbox_changed_note *note = data;
+	struct imap_session *s;
+
+	(void)arg;
+	if (note->watch == 0) {		/* notes were lost */
+		imap_store_attached();
+		return;
+	}
+	if (watches == NULL ||
+	    (s = map_get(watches, watch_key(&note->watch))) == NULL)
+		return;
+	s->box->noted = MAX(s->box->noted, note->modseq);
+	if (s->idling && behind(s))
+		session_wake(s->io);
+}
+
+void
+imap_unselect_mailbox(struct imap_session *s, struct arena *arena)
+{
+	struct mailbox_close_request request = { .grant = s->grant,
+	    .mailbox = s->box->id, .watch = s->box->watch };
+	struct mailbox_close_reply reply;
+
+	imap_watch_clear(s);
+	/* The watch ends with the link, should the store be away. */
+	if (link_up(imap_store()))
+		(void)!call_mailbox_close(imap_store(), arena, &request,
+		    &reply);
+	imap_view_free(&s->box->view);
+	free(s->box);
+	s->box = NULL;
+	s->renew = false;
+	s->state = IMAP_AUTHENTICATED;
+	imap_window_clear(s);
+}
+
+bool
+imap_apply(struct imap_session *s, const struct imap_changes *changes)
+{
+	uint32_t max = (uint32_t)MIN(UINT32_MAX - 1,
+	    imap_settings()->imap_max_mailbox_messages);
+
+	if (imap_view_apply(&s->box->view, changes, max) == 1)
+		return true;
+	s->bye = "The mailbox cannot be followed any more";
+	return false;
+}
+
+/*
+ * 1 the view is of now, 0 the mailbox is gone (the session must end: there is
+ * no other way to say so), -1 the store is away.
+ */
+int
+imap_refresh(struct imap_session *s, struct arena *arena)
+{
+	struct mailbox_changes_request request;
+	struct mailbox_changes_reply reply;
+	int status = 1;
+
+	link_poll(imap_store());
+	if (!behind(s))
+		return 1;
+	request = (struct mailbox_changes_request){ .grant = s->grant,
+	    .mailbox = s->box->id, .watch = s->box->watch,
+	    .since = s->box->view.modseq,
+	    .claim_recent = !s->box->read_only };
+	if (call_mailbox_changes(imap_store(), arena, &request, &reply) != 1)
+		return -1;
+	if (reply.result == RESULT_NOT_FOUND) {
+		s->bye = "The selected mailbox was deleted";
+		status = 0;
+	} else if (reply.result == RESULT_DENIED) {
+		s->bye = "The login holds no more";
+		status = 0;
+	} else if (reply.result != RESULT_OK) {
+		status = -1;
+	} else {
+		s->renew = false;
+		s->box->noted = MIN(s->box->noted, reply.highestmodseq);
+		if (!imap_apply(s, &IMAP_CHANGES(reply)))
+			status = 0;
+	}
+	blob_release(&reply.rows);
+	blob_release(&reply.vanished);
+	return status;
+}
+
+/* -- telling --------------------------------------------------------------------- */
+
+void
+imap_tell_flags(struct imap_session *s, uint32_t index, bool with_uid,
+    struct text *line)
+{
+	const struct imap_view *view = &s->box->view;
+	const struct message_row *row = &view->rows[index];
+
+	text_clear(line);
+	text_str(line, "* ");
+	text_u64(line, index + 1);
+	text_str(line, " FETCH (");
+	if (with_uid) {
+		text_str(line, "UID ");
+		text_u64(line, row->uid);
+		text_char(line, ' ');
+	}
+	text_str(line, "FLAGS (");
+	imap_view_add_flags(view, line, row->flags);
+	if (s->condstore) {
+		text_str(line, ") MODSEQ (");
+		text_u64(line, imap_row_modseq(row));
+	}
+	text_str(line, "))\r\n");
+	stream_write(s->stream, text_span(line));
+	imap_view_told(&s->box->view, index);
+}
+
+static void
+tell_number(struct imap_session *s, uint32_t number, const char *what,
+    struct text *line)
+{
+	text_clear(line);
+	text_str(line, "* ");
+	text_u64(line, number);
+	text_str(line, what);
+	stream_write(s->stream, text_span(line));
+}
+
+void
+imap_tell_keywords(struct imap_session *s, struct text *line)
+{
+	const struct imap_view *view = &s->box->view;
+
+	text_clear(line);
+	text_str(line, "* FLAGS (");
+	imap_view_add_all_flags(view, line);
+	text_str(line, ")\r\n* OK [PERMANENTFLAGS (");
+	if (!s->box->read_only) {
+		imap_view_add_all_flags(view, line);
+		if (view->keyword_count < KEYWORDS_MAX)
+			text_str(line, " \\*");
+	}
+	text_str(line, s->box->read_only ? ")] Nothing can be changed\r\n"
+	    : ")] These can be changed\r\n");
+	stream_write(s->stream, text_span(line));
+}
+
+void
+imap_tell(struct imap_session *s, bool expunges, bool with_uid)
+{
+	struct text line = TEXT_INIT(64 << 10);
+	struct imap_event event;
+
+	while (imap_view_next(&s->box->view, expunges, &event)) {
+		switch (event.kind) {
+		case IMAP_EVENT_EXPUNGE:
+			tell_number(s, event.number, " EXPUNGE\r\n", &line);
+			break;
+		case IMAP_EVENT_KEYWORDS:
+			imap_tell_keywords(s, &line);
+			break;
+		case IMAP_EVENT_EXISTS:
+			tell_number(s, event.number, " EXISTS\r\n", &line);
+			break;
+		case IMAP_EVENT_RECENT:
+			tell_number(s, event.number, " RECENT\r\n", &line);
+			break;
+		case IMAP_EVENT_FETCH:
+			imap_tell_flags(s, event.number - 1, with_uid, &line);
+			break;
+		}
+	}
+	text_free(&line);
+}

@@ -1,0 +1,632 @@
+/*
+ * imap_fetch.c - FETCH and UID FETCH (RFC 3501 6.4.5).
+ *
+ * What the view knows costs no call. For the rest messages are taken in
+ * batches: one call for their details, one for their \Seen, one for their
+ * bytes when they are small; large ones go through in pieces and are never
+ * held. A row that vanished under our hands is left out, and said at the end.
+ */
+#include "imap/imap_fetch.h"
+
+#include "imap/imap_command.h"
+#include "imap/imap_message.h"
+#include "io/fiber.h"
+#include "ipc/wire.h"
+#include "mail/date.h"
+
+enum {
+	BATCH_ROWS = 256,
+	BATCH_BYTES = 1 << 20,		/* of messages got at once */
+	ALONE = 128 << 10,		/* larger ones are not got with others */
+	LINE_FULL = 8 << 10,		/* then it goes to the stream */
+	ROWS_A_TURN = 8192,
+};
+
+struct run {
+	struct imap_task *t;
+	struct imap_fetch wish;
+	struct imap_picks picks;
+	struct imap_walk walk;
+	struct text line;
+	bool line_begun;		/* some of it went to the stream */
+	bool seen;			/* set \Seen by the way */
+	bool missing;			/* a message was gone */
+	struct arena *batch_arena, *arena;
+	/* The batch. */
+	size_t count;
+	uint32_t index[BATCH_ROWS], uid[BATCH_ROWS];
+	struct message_detail *details;
+	struct span *bodies;
+	struct blob bodies_blob;
+};
+
+static const struct message_row *
+row_at(const struct run *r, uint32_t index)
+{
+	return &r->t->s->box->view.rows[index];
+}
+
+/* -- items of the row ------------------------------------------------------------- */
+
+static void
+put_line(struct run *r)
+{
+	stream_write(r->t->s->stream, text_span(&r->line));
+	text_clear(&r->line);
+}
+
+static void
+add_modseq(struct text *line, const struct message_row *row)
+{
+	text_str(line, "MODSEQ (");
+	text_u64(line, imap_row_modseq(row));
+	text_char(line, ')');
+}
+
+static void
+add_flags(struct run *r, const struct message_row *row)
+{
+	text_str(&r->line, "FLAGS (");
+	imap_view_add_flags(&r->t->s->box->view, &r->line, row->flags);
+	text_char(&r->line, ')');
+	if (r->t->s->condstore && !r->wish.shows_modseq) {
+		text_char(&r->line, ' ');
+		add_modseq(&r->line, row);
+	}
+}
+
+static void
+add_date(struct text *line, const char *name, int64_t seconds)
+{
+	text_str(line, name);
+	text_str(line, " \"");
+	date_add_imap(line, (struct date){ .seconds = seconds });
+	text_char(line, '"');
+}
+
+/* True: it was one of these. */
+static bool
+add_row_item(struct run *r, enum imap_fetch_kind kind,
+    const struct message_row *row)
+{
+	switch (kind) {
+	case IMAP_FETCH_UID:
+		text_str(&r->line, "UID ");
+		text_u64(&r->line, row->uid);
+		return true;
+	case IMAP_FETCH_FLAGS:
+		add_flags(r, row);
+		return true;
+	case IMAP_FETCH_INTERNALDATE:
+		add_date(&r->line, "INTERNALDATE", row->internal_date);
+		return true;
+	case IMAP_FETCH_SIZE:
+		text_str(&r->line, "RFC822.SIZE ");
+		text_u64(&r->line, row->size);
+		return true;
+	case IMAP_FETCH_MODSEQ:
+		add_modseq(&r->line, row);
+		return true;
+	default:
+		return false;
+	}
+}
+
+/* -- items of the details and the summary --------------------------------------------- */
+
+static void
+add_detail_item(struct run *r, enum imap_fetch_kind kind,
+    const struct message_detail *detail)
+{
+	switch (kind) {
+	case IMAP_FETCH_EMAILID:
+		text_str(&r->line, "EMAILID (");
+		imap_add_email_id(&r->line, detail);
+		text_char(&r->line, ')');
+		break;
+	case IMAP_FETCH_THREADID:
+		if (detail->thread == 0) {
+			text_str(&r->line, "THREADID NIL");
+			break;
+		}
+		text_str(&r->line, "THREADID (");
+		imap_add_thread_id(&r->line, detail);
+		text_char(&r->line, ')');
+		break;
+	default:
+		add_date(&r->line, "SAVEDATE", detail->save_date);
+		break;
+	}
+}
+
+static int
+add_summary_item(struct run *r, enum imap_fetch_kind kind,
+    struct imap_message *m)
+{
+	struct summary_envelope envelope;
+	int status;
+
+	if (kind == IMAP_FETCH_ENVELOPE) {
+		if ((status = imap_message_summary(m)) != 1)
+			return status;
+		if (summary_envelope(&m->summary, m->arena, &envelope) != 1)
+			return -1;
+		text_str(&r->line, "ENVELOPE ");
+		imap_add_envelope(&r->line, &envelope, IMAP_TEXT_ASCII);
+		return 1;
+	}
+	if ((status = imap_message_parts(m)) != 1)
+		return status;
+	text_str(&r->line, kind == IMAP_FETCH_BODY ? "BODY "
+	    : "BODYSTRUCTURE ");
+	imap_add_body(&r->line, m->root, kind == IMAP_FETCH_BODYSTRUCTURE,
+	    IMAP_TEXT_ASCII);
+	return 1;
+}
+
+/* -- BODY[section] -------------------------------------------------------------------- */
+
+/* A literal holds no NUL (RFC 3501 section 9, CHAR8): 0x80 stands in for it. */
+static void
+write_bytes(struct run *r, struct span bytes)
+{
+	struct stream *out = r->t->s->stream;
+	const char *nul;
+
+	while (bytes.n > 0 &&
+	    (nul = memchr(bytes.p, 0, bytes.n)) != NULL) {
+		size_t n = (size_t)(nul - bytes.p);
+
+		stream_write(out, span_sub(bytes, 0, n));
+		stream_write(out, SPAN("\x80"));
+		bytes = span_from(bytes, n + 1);
+	}
+	stream_write(out, bytes);
+}
+
+static void
+add_name(struct run *r, const struct imap_fetch_item *item)
+{
+	if (item->name != NULL)
+		text_str(&r->line, item->name);
+	else
+		imap_add_section(&r->line, &item->section);
+	text_char(&r->line, ' ');
+}
+
+/* Where the section lies. 1, 0 no such part (or message), -1. */
+static int
+locate(const struct imap_section *section, struct imap_message *m,
+    struct imap_extent *extent, bool *there)
+{
+	struct summary top = { .size = m->size };
+	struct span header;
+	int status = 1;
+
+	*there = true;
+	*extent = (struct imap_extent){ 0, m->size };
+	if (imap_section_needs_parts(section)) {
+		if ((status = imap_message_parts(m)) == 1)
+			*there = imap_section_extent(section, &m->summary,
+			    m->root, extent) == 1;
+	} else if (section->kind != IMAP_SECTION_ALL) {
+		if ((status = imap_message_header(m, &header)) == 1) {
+			top.header_size = header.n;
+			*there = imap_section_extent(section, &top, NULL,
+			    extent) == 1;
+		}
+	}
+	return status;
+}
+
+/* HEADER.FIELDS: chosen out of the header, then cut. */
+static int
+add_fields(struct run *r, const struct imap_fetch_item *item,
+    struct imap_message *m, struct imap_extent extent)
+{
+	const struct imap_section *section = &item->section;
+	struct text fields = TEXT_INIT(0);
+	struct imap_extent part;
+	struct span header;
+	int status;
+
+	if ((status = imap_message_bytes(m, extent.at, extent.size,
+	    &header)) != 1)
+		return status;
+	imap_add_section_fields(&fields, section, header);
+	part = imap_section_partial(section,
+	    (struct imap_extent){ 0, fields.n });
+	add_name(r, item);
+	text_printf(&r->line, "{%" PRIu64 "}\r\n", part.size);
+	put_line(r);
+	r->line_begun = true;
+	write_bytes(r, span_sub(text_span(&fields), (size_t)part.at,
+	    (size_t)part.size));
+	text_free(&fields);
+	return 1;
+}
+
+/* A literal, once begun, must be ended: or the connection is. */
+static int
+write_extent(struct run *r, struct imap_message *m, struct imap_extent left,
+    struct span bytes)
+{
+	for (;;) {
+		write_bytes(r, bytes);
+		left.at += bytes.n;
+		left.size -= bytes.n;
+		if (left.size == 0)
+			return 1;
+		if (imap_message_bytes(m, left.at,
+		    MIN(left.size, IMAP_MESSAGE_CHUNK), &bytes) == 1 &&
+		    stream_error(r->t->s->stream) == 0)
+			continue;
+		r->t->s->bye = "";
+		return -1;
+	}
+}
+
+static int
+add_section(struct run *r, const struct imap_fetch_item *item,
+    struct imap_message *m)
+{
+	const struct imap_section *section = &item->section;
+	struct imap_extent extent;
+	struct span bytes;
+	bool there;
+	int status;
+
+	m->read_ahead = section->is_partial;
+	if ((status = locate(section, m, &extent, &there)) != 1)
+		return status;
+	if (!there) {
+		add_name(r, item);
+		text_str(&r->line, "NIL");
+		return 1;
+	}
+	if (section->kind == IMAP_SECTION_FIELDS ||
+	    section->kind == IMAP_SECTION_FIELDS_NOT)
+		return add_fields(r, item, m, extent);
+	extent = imap_section_partial(section, extent);
+	if ((status = imap_message_bytes(m, extent.at,
+	    MIN(extent.size, IMAP_MESSAGE_CHUNK), &bytes)) != 1)
+		return status;
+	add_name(r, item);
+	text_char(&r->line, '{');
+	text_u64(&r->line, extent.size);
+	text_str(&r->line, "}\r\n");
+	put_line(r);
+	r->line_begun = true;
+	return write_extent(r, m, extent, bytes);
+}
+
+/* -- one message ------------------------------------------------------------------------ */
+
+static int
+add_item(struct run *r, const struct imap_fetch_item *item,
+    struct imap_message *m, uint32_t index, size_t i)
+{
+	if (add_row_item(r, item->kind, row_at(r, index)))
+		return 1;
+	switch (item->kind) {
+	case IMAP_FETCH_EMAILID:
+	case IMAP_FETCH_THREADID:
+	case IMAP_FETCH_SAVEDATE:
+		add_detail_item(r, item->kind, &r->details[i]);
+		return 1;
+	case IMAP_FETCH_SECTION:
+		return add_section(r, item, m);
+	default:
+		return add_summary_item(r, item->kind, m);
+	}
+}
+
+/* What is left of a response whose message went away in the middle of it:
+ * a section may be NIL, nothing else may. */
+static void
+add_nothing(struct run *r, const struct imap_fetch_item *item)
+{
+	if (item->kind != IMAP_FETCH_SECTION) {
+		r->t->s->bye = "";
+		return;
+	}
+	add_name(r, item);
+	text_str(&r->line, "NIL");
+}
+
+static void
+end_row(struct run *r, uint32_t index)
+{
+	const struct message_row *row = row_at(r, index);
+	bool shown = r->wish.shows_flags;
+
+	if (!shown && r->seen && (row->modseq & IMAP_ROW_CHANGED) != 0) {
+		text_char(&r->line, ' ');
+		add_flags(r, row);
+		shown = true;
+	}
+	if (shown)
+		imap_view_told(&r->t->s->box->view, index);
+	text_str(&r->line, ")\r\n");
+}
+
+/* 1 told, 0 it is gone (nothing was said of it, if possible), -1. */
+static int
+say_row(struct run *r, struct imap_message *m, uint32_t index, size_t i)
+{
+	size_t begin = r->line.n, n;
+	int status = 1;
+
+	r->line_begun = false;
+	text_str(&r->line, "* ");
+	text_u64(&r->line, index + 1);
+	text_str(&r->line, " FETCH (");
+	for (n = 0; n < r->wish.count; n++) {
+		if (n > 0)
+			text_char(&r->line, ' ');
+		if (status == 1)
+			status = add_item(r, &r->wish.items[n], m, index, i);
+		if (status != 1 && (!r->line_begun || r->t->s->bye != NULL))
+			break;
+		if (status != 1)
+			add_nothing(r, &r->wish.items[n]);
+	}
+	if (n < r->wish.count) {
+		r->line.n = r->line_begun ? 0 : begin;
+		return status;
+	}
+	end_row(r, index);
+	if (r->line.n >= LINE_FULL)
+		put_line(r);
+	return status;
+}
+
+/* -- a batch ------------------------------------------------------------------------------ */
+
+/* CHANGEDSINCE lets it pass. */
+static bool
+changed(const struct run *r, uint32_t index)
+{
+	return !r->wish.is_conditional ||
+	    imap_row_modseq(row_at(r, index)) > r->wish.changed_since;
+}
+
+static bool
+wanted(struct run *r, uint32_t index)
+{
+	if (!changed(r, index))
+		return false;
+	if (!imap_row_gone(row_at(r, index)))
+		return true;
+	r->missing = true;
+	return false;
+}
+
+/* How much of it is got together with others; 0: nothing. */
+static uint64_t
+shared_bytes(const struct run *r, const struct message_row *row)
+{
+	if (!r->wish.needs_bytes)
+		return 0;
+	if (r->wish.headers_only && row->size > IMAP_MESSAGE_HEADER)
+		return 0;
+	return row->size;
+}
+
+/* The next rows, as many as go together. */
+static bool
+take_batch(struct run *r)
+{
+	uint64_t bytes = 0;
+	uint32_t index;
+
+	r->count = 0;
+	while (r->count < BATCH_ROWS) {
+		struct imap_walk before = r->walk;
+		uint64_t more;
+
+		if (!imap_walk(&r->picks, &r->walk, &index))
+			break;
+		if (!wanted(r, index))
+			continue;
+		more = shared_bytes(r, row_at(r, index));
+		if (r->count > 0 && (more > ALONE ||
+		    bytes + more > BATCH_BYTES)) {
+			r->walk = before;
+			break;
+		}
+		bytes += more;
+		r->index[r->count] = index;
+		r->uid[r->count++] = row_at(r, index)->uid;
+		if (more > ALONE)
+			break;
+	}
+	return r->count > 0;
+}
+
+/* \Seen for those that lack it: one call. RFC 3501 6.4.5. */
+static int
+set_seen(struct run *r)
+{
+	struct imap_session *s = r->t->s;
+	struct text uids = TEXT_INIT(0);
+	struct message_store_request request = { .grant = s->grant,
+	    .mailbox = s->box->id, .mode = STORE_ADD, .flags = FLAG_SEEN,
+	    .unchanged_since = UINT64_MAX, .since = s->box->view.modseq };
+	struct message_store_reply reply;
+	int status = 1;
+
+	for (size_t i = 0; i < r->count; i++)
+		if ((row_at(r, r->index[i])->flags & FLAG_SEEN) == 0)
+			uid_range_put(&uids, &(struct uid_range){
+			    .first = r->uid[i], .last = r->uid[i] });
+	if (uids.n == 0)
+		goto out;
+	request.uids = BLOB_OF(text_span(&uids));
+	if (call_message_store(imap_store(), r->batch_arena, &request,
+	    &reply) != 1) {
+		status = -1;
+		goto out;
+	}
+	if (reply.result != RESULT_OK || !imap_apply(s, &IMAP_CHANGES(reply)))
+		status = -1;
+	blob_release(&reply.modified);
+	blob_release(&reply.rows);
+	blob_release(&reply.vanished);
+out:
+	text_free(&uids);
+	return status;
+}
+
+/* Bytes of the small ones, when there are several. */
+static int
+get_bodies(struct run *r)
+{
+	uint32_t *uids = arena_alloc(r->batch_arena, sizeof(r->uid));
+	struct span *got = arena_alloc(r->batch_arena,
+	    r->count * sizeof(*got));
+	size_t *places = arena_alloc(r->batch_arena,
+	    r->count * sizeof(*places));
+	size_t n = 0;
+
+	r->bodies = arena_zalloc(r->batch_arena, r->count *
+	    sizeof(*r->bodies));
+	if (uids == NULL || got == NULL || places == NULL || r->bodies == NULL)
+		return -1;
+	for (size_t i = 0; i < r->count; i++)
+		if (shared_bytes(r, row_at(r, r->index[i])) > 0) {
+			places[n] = i;
+			uids[n++] = r->uid[i];
+		}
+	if (n < 2)
+		return 1;
+	if (imap_get_bodies(r->t, r->batch_arena, uids, n, got,
+	    &r->bodies_blob) != 1)
+		return -1;
+	for (size_t i = 0; i < n; i++)
+		if (got[i].n == row_at(r, r->index[places[i]])->size)
+			r->bodies[places[i]] = got[i];
+	return 1;
+}
+
+static int
+prepare_batch(struct run *r)
+{
+	const struct imap_fetch *w = &r->wish;
+
+	r->details = NULL;
+	r->bodies = NULL;
+	if (w->needs_details || w->needs_summary) {
+		r->details = arena_alloc(r->batch_arena,
+		    r->count * sizeof(*r->details));
+		if (r->details == NULL || imap_get_details(r->t,
+		    r->batch_arena, r->uid, r->count, w->needs_summary,
+		    r->details) != 1)
+			return -1;
+	}
+	if (r->seen && set_seen(r) != 1)
+		return -1;
+	if (w->needs_bytes && r->count > 1 && get_bodies(r) != 1)
+		return -1;
+	return 1;
+}
+
+static int
+say_batch_row(struct run *r, size_t i)
+{
+	struct imap_message m;
+	int status;
+
+	if (r->details != NULL && r->details[i].uid == 0)
+		return 0;
+	imap_message_begin(&m, r->t, r->arena, row_at(r, r->index[i]));
+	if (r->details != NULL)
+		m.record = r->details[i].summary;
+	if (r->bodies != NULL)
+		m.held = r->bodies[i];
+	status = say_row(r, &m, r->index[i], i);
+	imap_message_end(&m);
+	return status;
+}
+
+static int
+say_batch(struct run *r)
+{
+	int status = prepare_batch(r);
+
+	for (size_t i = 0; status != -1 && i < r->count; i++) {
+		status = say_batch_row(r, i);
+		if (status == 0)
+			r->missing = true;
+	}
+	blob_release(&r->bodies_blob);
+	r->bodies_blob = BLOB_OF(SPAN_EMPTY);
+	arena_reset(r->batch_arena);
+	return status == -1 ? -1 : 1;
+}
+
+/* -- the command ---------------------------------------------------------------------------- */
+
+/* The view knows everything that was asked for. */
+static void
+say_from_view(struct run *r)
+{
+	uint32_t index;
+	unsigned rows = 0;
+
+	while (imap_walk(&r->picks, &r->walk, &index)) {
+		if (!changed(r, index))
+			continue;
+		say_row(r, NULL, index, 0);
+		if (++rows % ROWS_A_TURN == 0)
+			(void)fiber_yield();
+	}
+}
+
+static struct imap_reply
+run_fetch(struct run *r)
+{
+	const struct imap_fetch *w = &r->wish;
+	int status = 1;
+
+	if (!w->needs_details && !w->needs_summary && !w->needs_bytes)
+		say_from_view(r);
+	else
+		while (status == 1 && stream_error(r->t->s->stream) == 0 &&
+		    take_batch(r))
+			status = say_batch(r);
+	put_line(r);
+	if (status == -1)
+		return imap_unavailable();
+	if (r->missing && (r->t->command->how & IMAP_BY_UID) == 0)
+		return imap_expunge_issued();
+	return imap_ok("Fetched");
+}
+
+struct imap_reply
+imap_fetch(struct imap_task *t)
+{
+	struct run *r = arena_zalloc(t->arena, sizeof(*r));
+	struct imap_reply why;
+
+	if (r == NULL)
+		return imap_no_memory();
+	r->t = t;
+	r->line = TEXT_INIT(0);
+	r->bodies_blob = BLOB_OF(SPAN_EMPTY);
+	if (!imap_parse_fetch(&t->in, (t->command->how & IMAP_BY_UID) != 0,
+	    &r->wish))
+		return imap_bad_syntax(t);
+	if (!imap_pick(t, &r->wish.set, &r->picks, &why))
+		return why;
+	if (r->wish.shows_modseq)
+		t->s->condstore = true;
+	r->seen = r->wish.sets_seen && !t->s->box->read_only;
+	r->batch_arena = imap_arena_get();
+	r->arena = imap_arena_get();
+	why = run_fetch(r);
+	imap_arena_put(&r->arena);
+	imap_arena_put(&r->batch_arena);
+	text_free(&r->line);
+	return why;
+}

@@ -1,0 +1,94 @@
+/*
+ * imap_pick.c - from the sets of a command to messages.
+ */
+#include "imap/imap_command.h"
+#include "imap/imap_state.h"
+#include "ipc/wire.h"
+
+bool
+imap_take_set(struct imap_task *t, struct imap_set *set)
+{
+	return imap_parse_space(&t->in) && imap_parse_set(&t->in, set);
+}
+
+bool
+imap_pick(struct imap_task *t, const struct imap_set *set,
+    struct imap_picks *picks, struct imap_reply *why)
+{
+	bool by_uid = (t->command->how & IMAP_BY_UID) != 0;
+
+	switch (imap_view_pick(&t->s->box->view, set, by_uid, t->arena,
+	    picks)) {
+	case 1:
+		return true;
+	case 0:
+		*why = imap_bad("No message of that number");
+		return false;
+	default:
+		*why = imap_no_memory();
+		return false;
+	}
+}
+
+bool
+imap_walk(const struct imap_picks *picks, struct imap_walk *w, uint32_t *index)
+{
+	if (!w->inside) {
+		if (w->pick == picks->count)
+			return false;
+		w->index = picks->picks[w->pick].from;
+		w->inside = true;
+	}
+	*index = w->index++;
+	if (w->index == picks->picks[w->pick].to) {
+		w->pick++;
+		w->inside = false;
+	}
+	return true;
+}
+
+bool
+imap_any_gone(const struct imap_session *s, const struct imap_picks *picks)
+{
+	struct imap_walk walk = { 0 };
+	uint32_t index;
+
+	if (s->box->view.gone == 0)
+		return false;
+	while (imap_walk(picks, &walk, &index))
+		if (imap_row_gone(&s->box->view.rows[index]))
+			return true;
+	return false;
+}
+
+/* RFC 5530: it will be told when it may be. */
+struct imap_reply
+imap_expunge_issued(void)
+{
+	return imap_no("EXPUNGEISSUED", "Some of the messages are gone");
+}
+
+struct span
+imap_uids_of(struct imap_task *t, const struct imap_picks *picks)
+{
+	const struct message_row *rows = t->s->box->view.rows;
+	struct text text = TEXT_INIT(0);
+	struct span records;
+
+	for (size_t i = 0; i < picks->count; i++)
+		uid_range_put(&text, &(struct uid_range){
+		    .first = rows[picks->picks[i].from].uid,
+		    .last = rows[picks->picks[i].to - 1].uid });
+	records = arena_dup(t->arena, text_span(&text));
+	text_free(&text);
+	return records;
+}
+
+struct imap_reply
+imap_box_refused(struct imap_task *t, enum result result)
+{
+	if (result != RESULT_NOT_FOUND)
+		return imap_refused(t, result);
+	t->s->bye = "The selected mailbox was deleted";
+	return imap_no("NONEXISTENT", "The mailbox was deleted");
+}

@@ -1,0 +1,680 @@
+/*
+ * imap_session.c - the IMAP server: a session from greeting to goodbye.
+ *
+ * Between two commands a session is parked: a struct, its view of the
+ * selected mailbox, no fiber and no buffers. A command is read whole (but for
+ * the message of an APPEND), looked up, run; the changes of the mailbox
+ * are told before its tagged line. Commands that come together are
+ * answered together.
+ *
+ * Trusts: nothing that the client sends; every size has a limit in the
+ * settings, every wait a deadline.
+ */
+#include "imap/imap_session.h"
+
+#include <stdlib.h>
+
+#include "base/log.h"
+#include "imap/imap_command.h"
+#include "imap/imap_state.h"
+#include "io/fiber.h"
+#include "io/loop.h"
+
+enum {
+	ARENAS_KEPT = 8,
+	COMMANDS_A_TURN = 64,		/* then the others have their turn */
+	GREETED_LINE = 16 << 10,	/* limits of who has not logged in */
+	GREETED_LITERAL = 4 << 10,
+	GREETED_DISCARD = 64 << 10,
+	LINE_DISCARD = 64 << 20,
+	LINE_HEAD = 512,		/* of a line too long: holds the tag */
+	LINE_TAIL = 32,			/* more than "{18446744073709551615+}" */
+	RENEW_AT_ONCE = 256, RENEW_PAUSE = 20,
+};
+
+static struct {
+	struct imap_environment env;
+	struct imap_session *first;
+	struct arena *arenas[ARENAS_KEPT];
+	size_t arena_count;
+	struct timer renew;
+} imap;
+
+struct link *
+imap_store(void)
+{
+	return imap.env.store;
+}
+
+const struct settings *
+imap_settings(void)
+{
+	return imap.env.settings(imap.env.arg);
+}
+
+const char *
+imap_hostname(void)
+{
+	return imap.env.hostname;
+}
+
+struct arena *
+imap_arena_get(void)
+{
+	if (imap.arena_count > 0)
+		return imap.arenas[--imap.arena_count];
+	return arena_new((size_t)imap_settings()->session_command_memory);
+}
+
+void
+imap_arena_put(struct arena **arena)
+{
+	if (imap.arena_count == ARENAS_KEPT) {
+		arena_free(arena);
+		return;
+	}
+	arena_reset(*arena);
+	imap.arenas[imap.arena_count++] = *arena;
+	*arena = NULL;
+}
+
+bool
+imap_may_login(const struct imap_session *s)
+{
+	const struct settings *set = imap_settings();
+
+	return stream_is_tls(s->stream) || !set->auth_require_tls ||
+	    (set->auth_plaintext_on_loopback && session_peer(s->io)->loopback);
+}
+
+monotime_t
+imap_input_deadline(const struct imap_session *s)
+{
+	const struct settings *set = imap_settings();
+
+	return clock_after(s->state == IMAP_GREETED
+	    ? set->imap_login_timeout : set->imap_literal_timeout);
+}
+
+/* -- replies ------------------------------------------------------------------ */
+
+struct imap_reply
+imap_ok(const char *text)
+{
+	return (struct imap_reply){ IMAP_OK, NULL, text };
+}
+
+struct imap_reply
+imap_no(const char *code, const char *text)
+{
+	return (struct imap_reply){ IMAP_NO, code, text };
+}
+
+struct imap_reply
+imap_bad(const char *text)
+{
+	return (struct imap_reply){ IMAP_BAD, NULL, text };
+}
+
+struct imap_reply
+imap_bad_syntax(const struct imap_task *t)
+{
+	return imap_bad(t->in.hint != NULL ? t->in.hint : "Syntax error");
+}
+
+struct imap_reply
+imap_unavailable(void)
+{
+	return imap_no("UNAVAILABLE", "The mail store is away, try again");
+}
+
+struct imap_reply
+imap_no_memory(void)
+{
+	return imap_no("LIMIT", "The command needs too much memory");
+}
+
+struct imap_reply
+imap_refused(struct imap_task *t, enum result result)
+{
+	switch (result) {
+	case RESULT_NOT_FOUND:
+		return imap_no("NONEXISTENT", "No such mailbox");
+	case RESULT_EXISTS:
+		return imap_no("ALREADYEXISTS", "There is such a mailbox");
+	case RESULT_DENIED:
+		t->s->bye = "The login holds no more";
+		return imap_no("EXPIRED", "The login holds no more");
+	case RESULT_INVALID:
+		return imap_no("CANNOT", "That cannot be done");
+	case RESULT_LIMIT:
+		return imap_no("LIMIT", "That is beyond a limit");
+	case RESULT_LOCKED:
+		return imap_no("INUSE", "In use, try again");
+	case RESULT_CONFLICT:
+		return imap_no("CANNOT", "That contradicts what is there");
+	case RESULT_FULL:
+		return imap_no("UNAVAILABLE", "No space left, try later");
+	case RESULT_DAMAGED:
+		return imap_no("SERVERBUG", "The mailbox is damaged");
+	default:
+		return imap_unavailable();
+	}
+}
+
+static void
+say_reply(struct imap_task *t, struct imap_reply reply)
+{
+	static const char *const words[] = { " OK ", " NO ", " BAD " };
+	struct stream *out = t->s->stream;
+
+	if (reply.status == IMAP_SAID)
+		return;
+	stream_write(out, t->tag);
+	stream_str(out, words[reply.status]);
+	if (reply.code != NULL) {
+		stream_str(out, "[");
+		stream_str(out, reply.code);
+		stream_str(out, "] ");
+	}
+	stream_str(out, reply.text);
+	stream_str(out, "\r\n");
+}
+
+/* -- reading a command ------------------------------------------------------------ */
+
+static size_t
+line_limit(const struct imap_session *s)
+{
+	const struct settings *set = imap_settings();
+
+	return s->state == IMAP_GREETED ? GREETED_LINE
+	    : (size_t)(set->imap_max_line + 2 * set->imap_max_literal);
+}
+
+static uint64_t
+literal_limit(const struct imap_session *s)
+{
+	return s->state == IMAP_GREETED ? GREETED_LITERAL
+	    : imap_settings()->imap_max_literal;
+}
+
+/* Beyond the limit only the beginning (the tag) and the tail are kept. */
+static bool
+keep_ends(struct imap_task *t, struct span piece, uint64_t *dropped)
+{
+	struct text *line = &t->line;
+
+	if (*dropped == 0) {
+		if (line->n < LINE_HEAD)
+			text_add(line, span_sub(piece, 0,
+			    LINE_HEAD - line->n));
+		line->n = MIN(line->n, LINE_HEAD);
+	}
+	*dropped += piece.n;
+	if (*dropped > (t->s->state == IMAP_GREETED ? GREETED_DISCARD
+	    : LINE_DISCARD)) {
+		t->s->bye = "Line too long";
+		return false;
+	}
+	text_add(line, span_from(piece, piece.n - MIN(piece.n, LINE_TAIL)));
+	if (line->n > LINE_HEAD + LINE_TAIL) {
+		memmove(line->p + LINE_HEAD, line->p + line->n - LINE_TAIL,
+		    LINE_TAIL);
+		line->n = LINE_HEAD + LINE_TAIL;
+	}
+	return true;
+}
+
+int
+imap_read_line(struct imap_task *t)
+{
+	struct stream *in = t->s->stream;
+	monotime_t deadline = imap_input_deadline(t->s);
+	uint64_t dropped = 0;
+	int status;
+
+	for (;;) {
+		struct span piece = stream_input(in);
+		size_t end = span_find_char(piece, '\n', 0);
+
+		if (end != SIZE_MAX)
+			piece.n = end + 1;
+		if (dropped == 0 && t->line.n + piece.n <= line_limit(t->s))
+			text_add(&t->line, piece);
+		else if (!keep_ends(t, piece, &dropped))
+			return -1;
+		stream_take(in, piece.n);
+		t->too_long = dropped > 0;
+		if (end != SIZE_MAX)
+			return 1;
+		if ((status = stream_fill(in, deadline)) != 1)
+			return status;
+	}
+}
+
+int
+imap_invite(struct imap_task *t)
+{
+	if (!t->literal.waits)
+		return 1;
+	stream_str(t->s->stream, "+ OK\r\n");
+	return stream_flush(t->s->stream);
+}
+
+int
+imap_read_literal(struct imap_task *t)
+{
+	struct stream *in = t->s->stream;
+	uint64_t left = t->literal.size;
+	int status;
+
+	if (imap_invite(t) != 1)
+		return -1;
+	t->literal_pending = false;
+	while (left > 0) {
+		struct span piece = stream_input(in);
+
+		piece.n = (size_t)MIN(piece.n, left);
+		text_add(&t->line, piece);
+		stream_take(in, piece.n);
+		left -= piece.n;
+		if (left > 0 && (status = stream_fill(in,
+		    imap_input_deadline(t->s))) != 1)
+			return status;
+	}
+	return 1;
+}
+
+static int
+skip(struct imap_task *t, uint64_t left)
+{
+	struct stream *in = t->s->stream;
+	int status;
+
+	while (left > 0) {
+		size_t n = (size_t)MIN(stream_input(in).n, left);
+
+		stream_take(in, n);
+		left -= n;
+		if (left > 0 && (status = stream_fill(in,
+		    imap_input_deadline(t->s))) != 1)
+			return status;
+	}
+	return 1;
+}
+
+/*
+ * A client that does not wait sends its literal, and the rest of the command,
+ * whatever we say (RFC 7888 section 4). What is absurdly large ends the session
+ * instead.
+ */
+int
+imap_discard_literal(struct imap_task *t)
+{
+	uint64_t budget = t->s->state == IMAP_GREETED ? GREETED_DISCARD
+	    : imap_settings()->imap_append_limit + LINE_DISCARD;
+	int status;
+
+	while (t->literal_pending && !t->literal.waits) {
+		if (t->literal.size > budget) {
+			t->s->bye = "Literal too large";
+			return -1;
+		}
+		budget -= t->literal.size;
+		if ((status = skip(t, t->literal.size)) != 1)
+			return status;
+		text_clear(&t->line);
+		if ((status = imap_read_line(t)) != 1)
+			return status;
+		status = imap_line_literal(text_span(&t->line), &t->literal);
+		if (status < 0)
+			t->literal.size = UINT64_MAX;
+		t->literal_pending = status != 0;
+	}
+	t->literal_pending = false;
+	return 1;
+}
+
+/*
+ * The rest of the command, literal by literal. False: *why is the answer; the
+ * literal that stands announced was not read.
+ */
+static bool
+read_literals(struct imap_task *t, struct imap_reply *why)
+{
+	size_t begin = 0;	/* of the last line */
+	int status;
+
+	while ((status = imap_line_literal(span_from(text_span(&t->line),
+	    begin), &t->literal)) != 0) {
+		t->literal_pending = true;
+		if (status < 0)
+			t->literal.size = UINT64_MAX;
+		if ((t->command->how & IMAP_HAS_MESSAGE) != 0 &&
+		    imap_append_wants(t))
+			return true;
+		if (t->literal.size > literal_limit(t->s) ||
+		    t->line.n + t->literal.size > line_limit(t->s)) {
+			*why = imap_no("TOOBIG", "Literal too large");
+			return false;
+		}
+		*why = (struct imap_reply){ .status = IMAP_SAID };
+		if (imap_read_literal(t) != 1)
+			return false;
+		begin = t->line.n;
+		if (imap_read_line(t) != 1)
+			return false;
+		if (t->too_long) {
+			*why = imap_bad("Command too long");
+			t->literal_pending = imap_line_literal(
+			    text_span(&t->line), &t->literal) != 0;
+			return false;
+		}
+	}
+	return true;
+}
+
+/* -- running a command --------------------------------------------------------------- */
+
+static struct imap_reply
+run(struct imap_task *t)
+{
+	struct imap_reply why;
+
+	if (t->too_long || !imap_command_begin(t, &why)) {
+		if (t->too_long) {
+			(void)imap_command_begin(t, &why);
+			why = imap_bad("Command line too long");
+		}
+		t->literal_pending = imap_line_literal(text_span(&t->line),
+		    &t->literal) != 0;
+		return why;
+	}
+	return read_literals(t, &why) ? imap_command_run(t) : why;
+}
+
+/* What the client gets to know with this answer, then the answer. */
+static void
+answer(struct imap_task *t, struct imap_reply reply)
+{
+	struct imap_session *s = t->s;
+	unsigned how = t->command != NULL ? t->command->how : 0;
+
+	if (s->state == IMAP_SELECTED && s->bye == NULL &&
+	    reply.status != IMAP_SAID) {
+		imap_refresh(s, t->arena);
+		imap_tell(s, (how & IMAP_KEEPS_NUMBERS) == 0,
+		    (how & IMAP_BY_UID) != 0);
+	}
+	say_reply(t, reply);
+	s->errors = reply.status == IMAP_BAD ? s->errors + 1 : 0;
+	if (s->errors > imap_settings()->imap_max_errors && s->bye == NULL)
+		s->bye = "Too many bad commands";
+}
+
+static void
+goodbye(struct imap_session *s, const char *why)
+{
+	if (why[0] == '\0')
+		return;
+	stream_str(s->stream, "* BYE ");
+	stream_str(s->stream, why);
+	stream_str(s->stream, "\r\n");
+}
+
+static enum session_next
+run_command(struct imap_session *s)
+{
+	struct imap_task t = { .s = s, .line = TEXT_INIT(line_limit(s) +
+	    LINE_HEAD + 2 * LINE_TAIL) };
+	struct imap_reply reply;
+	enum session_next next = SESSION_CLOSE;
+
+	t.arena = imap_arena_get();
+	if (imap_read_line(&t) != 1)
+		goto out;
+	reply = run(&t);
+	if (t.literal_pending && imap_discard_literal(&t) != 1)
+		reply.status = IMAP_SAID;
+	answer(&t, reply);
+	if (s->bye == NULL && stream_error(s->stream) == 0)
+		next = SESSION_PARK;
+out:
+	text_free(&t.line);
+	imap_arena_put(&t.arena);
+	return next;
+}
+
+/* Handle whatever has come; then the session may be parked. */
+static enum session_next
+imap_input(void *state)
+{
+	struct imap_session *s = state;
+	enum session_next next;
+	unsigned turns = 0;
+
+	do {
+		next = s->idling ? imap_idle_input(s) : run_command(s);
+		if (++turns % COMMANDS_A_TURN == 0)
+			(void)fiber_yield();
+	} while (next == SESSION_PARK && stream_input(s->stream).n > 0);
+	if (next == SESSION_CLOSE && s->bye != NULL)
+		goodbye(s, s->bye);
+	if (stream_flush(s->stream) != 1)
+		next = SESSION_CLOSE;
+	session_deadline(s->io, clock_after(s->state == IMAP_GREETED
+	    ? imap_settings()->imap_login_timeout
+	    : imap_settings()->imap_idle_timeout));
+	return next;
+}
+
+/* -- the session as a whole ---------------------------------------------------------- */
+
+static enum session_next
+imap_open(struct session *io, void **state)
+{
+	struct imap_session *s = xcalloc(1, sizeof(*s));
+	struct text line = TEXT_INIT(4096);
+
+	s->io = io;
+	s->stream = session_stream(io);
+	s->state = IMAP_GREETED;
+	s->after = imap.first;
+	if (imap.first != NULL)
+		imap.first->before = s;
+	imap.first = s;
+	*state = s;
+	text_str(&line, "* OK [CAPABILITY ");
+	imap_add_capabilities(s, &line);
+	text_printf(&line, "] %s Postrider ready\r\n", imap.env.hostname);
+	stream_write(s->stream, text_span(&line));
+	text_free(&line);
+	session_deadline(io, clock_after(imap_settings()->imap_login_timeout));
+	return stream_flush(s->stream) == 1 ? SESSION_PARK : SESSION_CLOSE;
+}
+
+static enum session_next
+imap_wake(void *state)
+{
+	struct imap_session *s = state;
+
+	return s->idling ? imap_idle_wake(s) : SESSION_PARK;
+}
+
+static enum session_next
+imap_expire(void *state)
+{
+	struct imap_session *s = state;
+
+	goodbye(s, "Nothing was heard for too long");
+	(void)stream_flush(s->stream);
+	return SESSION_CLOSE;
+}
+
+static void
+imap_stop(void *state)
+{
+	struct imap_session *s = state;
+
+	goodbye(s, "The server stops, connect again");
+	(void)stream_flush(s->stream);
+}
+
+static void
+imap_closed(void *state)
+{
+	struct imap_session *s = state;
+	struct arena *arena;
+
+	if (s->box != NULL) {
+		arena = imap_arena_get();
+		imap_unselect_mailbox(s, arena);
+		imap_arena_put(&arena);
+	}
+	if (s->login != NULL)
+		log_event(LOG_LEVEL_INFO, "imap.logout",
+		    log_str("session", session_id(s->io)),
+		    log_str("login", s->login));
+	imap_forget_login(s);
+	imap_window_clear(s);
+	if (s->before != NULL)
+		s->before->after = s->after;
+	else
+		imap.first = s->after;
+	if (s->after != NULL)
+		s->after->before = s->before;
+	free(s->idle_tag);
+	free(s);
+}
+
+const struct service imap_service = {
+	.name = "imap", .open = imap_open, .input = imap_input,
+	.wake = imap_wake, .expire = imap_expire, .stop = imap_stop,
+	.close = imap_closed,
+};
+
+/* -- the store comes back ----------------------------------------------------------------- */
+
+/* Sessions in IDLE renew their watch now, some at a time; the others do it
+ * with their next command. */
+static void
+renew_some(struct timer *timer)
+{
+	size_t woken = 0;
+
+	for (struct imap_session *s = imap.first; s != NULL; s = s->after) {
+		if (!s->renew || !s->idling)
+			continue;
+		if (woken++ == RENEW_AT_ONCE) {
+			timer_set(timer, clock_after(RENEW_PAUSE));
+			return;
+		}
+		session_wake(s->io);
+	}
+}
+
+void
+imap_store_attached(void)
+{
+	for (struct imap_session *s = imap.first; s != NULL; s = s->after)
+		s->renew = s->box != NULL;
+	imap.renew.fn = renew_some;
+	timer_set(&imap.renew, clock_after(0));
+}
+
+void
+imap_setup(const struct imap_environment *env)
+{
+	imap.env = *env;
+	link_on_note(env->store, VERB_mailbox_changed, imap_note_changed,
+	    NULL);
+}
+
+/* -- commands that concern the session alone ------------------------------------------------ */
+
+struct imap_reply
+imap_capability(struct imap_task *t)
+{
+	struct text line = TEXT_INIT(4096);
+
+	text_str(&line, "* CAPABILITY ");
+	imap_add_capabilities(t->s, &line);
+	text_str(&line, "\r\n");
+	stream_write(t->s->stream, text_span(&line));
+	text_free(&line);
+	return imap_ok("Capabilities listed");
+}
+
+struct imap_reply
+imap_noop(struct imap_task *t)
+{
+	(void)t;
+	return imap_ok("Done");
+}
+
+struct imap_reply
+imap_logout(struct imap_task *t)
+{
+	goodbye(t->s, "Logging out");
+	t->s->bye = "";
+	return imap_ok("Logged out");
+}
+
+/* RFC 2971: what the client says of itself is checked and let go. */
+static bool
+take_id(struct imap_parser *in)
+{
+	struct span field, value;
+	size_t pairs = 0;
+
+	if (!imap_parse_space(in))
+		return false;
+	if (imap_parse_peek(in) != '(')
+		return imap_parse_nstring(in, &value) &&
+		    (value.p == NULL || imap_parse_fail(in, "\"(\" expected"));
+	imap_parse_next(in, '(');
+	if (imap_parse_next(in, ')'))
+		return true;
+	do {
+		if (!imap_parse_string(in, &field) || !imap_parse_space(in) ||
+		    !imap_parse_nstring(in, &value))
+			return false;
+		if (++pairs > 30 || field.n > 30 || value.n > 1024)
+			return imap_parse_fail(in, "Too much in ID");
+	} while (imap_parse_next(in, ' '));
+	return imap_parse_char(in, ')');
+}
+
+struct imap_reply
+imap_id(struct imap_task *t)
+{
+	if (!take_id(&t->in) || !imap_parse_end(&t->in))
+		return imap_bad_syntax(t);
+	stream_str(t->s->stream, "* ID (\"name\" \"Postrider\" \"version\" \""
+	    POSTRIDER_VERSION "\")\r\n");
+	return imap_ok("Pleased to meet you");
+}
+
+/* RFC 5161. What is not known is passed over. */
+struct imap_reply
+imap_enable(struct imap_task *t)
+{
+	struct span word;
+	bool condstore = false;
+
+	do {
+		if (!imap_parse_space(&t->in) ||
+		    !imap_parse_atom(&t->in, &word))
+			return imap_bad_syntax(t);
+		if (span_is_nocase(word, "CONDSTORE"))
+			condstore = true;
+	} while (imap_parse_peek(&t->in) == ' ');
+	if (!imap_parse_end(&t->in))
+		return imap_bad_syntax(t);
+	if (condstore)
+		t->s->condstore = true;
+	stream_str(t->s->stream, condstore ? "* ENABLED CONDSTORE\r\n"
+	    : "* ENABLED\r\n");
+	return imap_ok("Enabled");
+}

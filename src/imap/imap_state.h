@@ -1,0 +1,187 @@
+/*
+ * imap_state.h - what the parts of the IMAP server know of one session.
+ *
+ * For the files of src/imap alone. A struct imap_session lives as long as the
+ * connection and is small: thousands of them are parked. A struct imap_task
+ * lives on the fiber's stack while one command runs, with an arena of its
+ * own.
+ */
+#ifndef IMAP_IMAP_STATE_H
+#define IMAP_IMAP_STATE_H
+
+#include "base/settings.h"
+#include "imap/imap_parse.h"
+#include "imap/imap_session.h"
+#include "imap/imap_view.h"
+
+enum imap_state {
+	IMAP_GREETED = 1 << 0,		/* not authenticated */
+	IMAP_AUTHENTICATED = 1 << 1,
+	IMAP_SELECTED = 1 << 2,
+};
+
+/* The mailbox that is selected. */
+struct imap_mailbox {
+	uint64_t id;
+	uint64_t watch;			/* our name for it at the store */
+	uint64_t noted;			/* the store says: changed up to here */
+	bool read_only;
+	struct imap_view view;
+};
+
+/* Bytes of a message, kept for the next part of it that is asked for. */
+struct imap_window {
+	uint32_t uid;			/* 0: none */
+	uint64_t at, n;
+	char *bytes;
+	struct imap_window *older, *newer;	/* among all of the process */
+};
+
+struct imap_session {
+	struct session *io;
+	struct stream *stream;
+	enum imap_state state;
+	bool condstore;			/* MODSEQ in every FETCH from now on */
+	bool idling;
+	bool renew;			/* the store was away: watch again */
+	unsigned errors;		/* bad commands in a row */
+	unsigned auth_failures;
+	const char *bye;		/* close, and say why; NULL: go on */
+	char *idle_tag;
+	char *login;			/* the account's address */
+	struct grant grant;
+	uint64_t inbox;			/* its id, once known */
+	struct imap_mailbox *box;
+	struct imap_window window;
+	struct imap_session *before, *after;	/* all of the process */
+};
+
+/* -- one command ------------------------------------------------------------ */
+
+struct imap_command;
+
+struct imap_task {
+	struct imap_session *s;
+	const struct imap_command *command;
+	struct span tag;
+	struct text line;		/* as it came, with its literals */
+	struct arena *arena;
+	size_t args_at;			/* in the line: behind its name */
+	struct imap_parser in;		/* from there on */
+	struct span args[2];		/* see imap_command.c */
+	struct imap_literal literal;	/* announced, nothing of it read yet */
+	bool literal_pending;
+	bool too_long;			/* the line was, and is not whole */
+};
+
+enum imap_status { IMAP_OK, IMAP_NO, IMAP_BAD, IMAP_SAID };
+
+/* The tagged line. IMAP_SAID: there is none (any more). */
+struct imap_reply {
+	enum imap_status status;
+	const char *code;		/* "TRYCREATE"; NULL: none */
+	const char *text;
+};
+
+struct imap_reply imap_ok(const char *text);
+struct imap_reply imap_no(const char *code, const char *text);
+struct imap_reply imap_bad(const char *text);
+/* BAD with the parser's hint. */
+struct imap_reply imap_bad_syntax(const struct imap_task *);
+/* No answer from the store. */
+struct imap_reply imap_unavailable(void);
+/* What the store said instead of RESULT_OK. */
+struct imap_reply imap_refused(struct imap_task *, enum result);
+struct imap_reply imap_no_memory(void);
+
+/* -- imap_session.c ------------------------------------------------------------ */
+
+struct link *imap_store(void);
+const struct settings *imap_settings(void);
+const char *imap_hostname(void);
+monotime_t imap_input_deadline(const struct imap_session *);
+bool imap_may_login(const struct imap_session *);
+/* More of a command: the next line is added to task->line. 1, 0 closed, -1. */
+int  imap_read_line(struct imap_task *);
+/* The literal that was announced, after telling the client to go on. */
+int  imap_read_literal(struct imap_task *);
+int  imap_invite(struct imap_task *);	/* "+ OK", when it waits for that */
+/* Read away what a client sends that does not wait. 1, 0, -1. */
+int  imap_discard_literal(struct imap_task *);
+/* Arenas for commands, a few of them kept. */
+struct arena *imap_arena_get(void);
+void imap_arena_put(struct arena **);
+
+/* -- imap_auth.c --------------------------------------------------------------- */
+
+void imap_add_capabilities(struct imap_session *, struct text *);
+void imap_forget_login(struct imap_session *);
+
+/* -- imap_change.c ----------------------------------------------------------- */
+
+/* The mailbox is selected no more. Tells the store; says nothing. */
+void imap_unselect_mailbox(struct imap_session *, struct arena *);
+/* Bring the view up to date where the store noted changes. */
+int  imap_refresh(struct imap_session *, struct arena *);
+/* The changes at the end of a reply. False: the session must end. */
+bool imap_apply(struct imap_session *, const struct imap_changes *);
+/* Say what the client does not know yet. */
+void imap_tell(struct imap_session *, bool expunges, bool with_uid);
+/* "* 4 FETCH (UID 9 FLAGS (\Seen) MODSEQ (7))" of a row, told. */
+void imap_tell_flags(struct imap_session *, uint32_t index, bool with_uid,
+    struct text *line);
+/* "* FLAGS (...)" and PERMANENTFLAGS. */
+void imap_tell_keywords(struct imap_session *, struct text *line);
+void imap_watch_set(struct imap_session *);
+void imap_watch_clear(struct imap_session *);
+void imap_note_changed(void *arg, const void *note);
+
+/* -- imap_list.c ------------------------------------------------------------- */
+
+/* The id of a mailbox by name. 1; 0 there is none; -1, *why says what. */
+int  imap_mailbox_find(struct imap_task *, struct span name, uint64_t *id,
+    struct imap_reply *why);
+/* "* STATUS name (...)"; false: *why. */
+enum imap_status_item {
+	IMAP_STATUS_MESSAGES = 1 << 0, IMAP_STATUS_RECENT = 1 << 1,
+	IMAP_STATUS_UIDNEXT = 1 << 2, IMAP_STATUS_UIDVALIDITY = 1 << 3,
+	IMAP_STATUS_UNSEEN = 1 << 4, IMAP_STATUS_HIGHESTMODSEQ = 1 << 5,
+	IMAP_STATUS_SIZE = 1 << 6, IMAP_STATUS_APPENDLIMIT = 1 << 7,
+	IMAP_STATUS_MAILBOXID = 1 << 8, IMAP_STATUS_DELETED = 1 << 9,
+};
+bool imap_parse_status_items(struct imap_parser *, unsigned *items);
+bool imap_say_status(struct imap_task *, uint64_t mailbox, struct span name,
+    unsigned items, struct imap_reply *why);
+/* RFC 8474: "F" and 16 hexadecimal digits. */
+void imap_add_mailbox_id(struct text *, uint64_t id);
+
+/* -- imap_pick.c ------------------------------------------------------------------ */
+
+/* The rows a sequence set of the command stands for; false: *why. */
+bool imap_take_set(struct imap_task *, struct imap_set *);
+bool imap_pick(struct imap_task *, const struct imap_set *,
+    struct imap_picks *, struct imap_reply *why);
+/* Walk them, those that are gone too: start with { 0 }. */
+struct imap_walk { size_t pick; uint32_t index; bool inside; };
+bool imap_walk(const struct imap_picks *, struct imap_walk *,
+    uint32_t *index);
+bool imap_any_gone(const struct imap_session *, const struct imap_picks *);
+struct imap_reply imap_expunge_issued(void);
+/* uid_range records of the rows picked, in the arena. */
+struct span imap_uids_of(struct imap_task *, const struct imap_picks *);
+/* What the store said of a verb on the selected mailbox. */
+struct imap_reply imap_box_refused(struct imap_task *, enum result);
+/* Remove these, or everything, that is \Deleted. */
+struct imap_reply imap_expunge_deleted(struct imap_task *,
+    const struct imap_picks *);
+
+/* -- imap_window.c ------------------------------------------------------------------ */
+
+void imap_window_clear(struct imap_session *);
+/* Keep a copy of these bytes (they may be too many: then nothing is kept). */
+void imap_window_keep(struct imap_session *, uint32_t uid, uint64_t at,
+    struct span bytes);
+bool imap_window_has(struct imap_session *, uint32_t uid, uint64_t at,
+    uint64_t n, struct span *bytes);
+
+#endif

@@ -1,0 +1,257 @@
+/*
+ * imap_store.c - STORE (RFC 3501 6.4.6) with UNCHANGEDSINCE (RFC 7162 3.1.3).
+ *
+ * One call to the store for a command, whatever the set. With .SILENT a row
+ * is told only when it is not what the command alone would have made of it.
+ */
+#include "imap/imap_command.h"
+#include "imap/imap_state.h"
+#include "ipc/wire.h"
+
+struct order {
+	struct imap_set set;
+	struct imap_picks picks;
+	enum store_mode mode;
+	bool silent;
+	bool conditional;
+	uint64_t unchanged_since;
+	struct imap_flags flags;
+	uint64_t *before;		/* flags of the rows, when silent */
+};
+
+/* -- the command -------------------------------------------------------------------- */
+
+static bool
+take_condition(struct imap_parser *in, struct order *o)
+{
+	struct span word;
+
+	o->unchanged_since = UINT64_MAX;
+	if (!imap_parse_next(in, '('))
+		return true;
+	do {
+		if (!imap_parse_atom(in, &word))
+			return false;
+		if (!span_is_nocase(word, "UNCHANGEDSINCE"))
+			return imap_parse_fail(in, "Unknown modifier");
+		if (!imap_parse_space(in) ||
+		    !imap_parse_u63(in, &o->unchanged_since))
+			return false;
+		o->conditional = true;
+	} while (imap_parse_next(in, ' '));
+	return imap_parse_char(in, ')') && imap_parse_space(in);
+}
+
+static bool
+take_item(struct imap_parser *in, struct order *o)
+{
+	struct span word;
+
+	o->mode = imap_parse_next(in, '-') ? STORE_REMOVE
+	    : imap_parse_next(in, '+') ? STORE_ADD : STORE_SET;
+	if (!imap_parse_atom(in, &word))
+		return false;
+	o->silent = span_is_nocase(word, "FLAGS.SILENT");
+	return o->silent || span_is_nocase(word, "FLAGS") ||
+	    imap_parse_fail(in, "FLAGS expected");
+}
+
+static bool
+take_order(struct imap_task *t, struct order *o)
+{
+	struct imap_parser *in = &t->in;
+
+	return imap_take_set(t, &o->set) && imap_parse_space(in) &&
+	    take_condition(in, o) && take_item(in, o) &&
+	    imap_parse_space(in) && imap_parse_flags(in, &o->flags) &&
+	    imap_parse_end(in);
+}
+
+/* -- what it leads to ---------------------------------------------------------------- */
+
+static bool
+remember(struct imap_task *t, struct order *o)
+{
+	struct imap_walk walk = { 0 };
+	uint32_t index;
+	size_t n = 0;
+
+	if (!o->silent)
+		return true;
+	o->before = arena_alloc(t->arena, o->picks.messages *
+	    sizeof(*o->before));
+	if (o->before == NULL)
+		return false;
+	while (imap_walk(&o->picks, &walk, &index))
+		o->before[n++] = t->s->box->view.rows[index].flags;
+	return true;
+}
+
+/* Is the row what this command alone would have made of it? */
+static bool
+as_expected(const struct order *o, uint64_t bits, uint64_t before,
+    uint64_t now)
+{
+	uint64_t expected = before;
+
+	switch (o->mode) {
+	case STORE_SET:
+		expected = bits | (before & IMAP_FLAG_RECENT);
+		break;
+	case STORE_ADD:
+		expected = before | bits;
+		break;
+	case STORE_REMOVE:
+		expected = before & ~bits;
+		break;
+	}
+	return now == expected;
+}
+
+/* "* 4 FETCH (UID 9 MODSEQ (7))": what .SILENT leaves with CONDSTORE. */
+static void
+tell_modseq(struct imap_task *t, uint32_t index, struct text *line)
+{
+	struct imap_session *s = t->s;
+	const struct message_row *row = &s->box->view.rows[index];
+
+	text_clear(line);
+	text_str(line, "* ");
+	text_u64(line, index + 1);
+	text_str(line, " FETCH (");
+	if ((t->command->how & IMAP_BY_UID) != 0) {
+		text_str(line, "UID ");
+		text_u64(line, row->uid);
+		text_char(line, ' ');
+	}
+	text_str(line, "MODSEQ (");
+	text_u64(line, imap_row_modseq(row));
+	text_str(line, "))\r\n");
+	stream_write(s->stream, text_span(line));
+	imap_view_told(&s->box->view, index);
+}
+
+/* Does uid lie in the ranges? Asked in ascending order. */
+struct range_walk {
+	struct cursor at;
+	struct uid_range range;		/* last 0: none yet */
+};
+
+static bool
+in_ranges(struct range_walk *w, uint32_t uid)
+{
+	while (w->range.last < uid)
+		if (uid_range_get(&w->at, &w->range) != 1) {
+			w->range = (struct uid_range){ .first = UINT32_MAX,
+			    .last = UINT32_MAX };
+			return false;
+		}
+	return uid >= w->range.first;
+}
+
+static void
+tell_row(struct imap_task *t, const struct order *o, uint64_t bits,
+    uint32_t index, size_t n, struct text *line)
+{
+	struct imap_view *view = &t->s->box->view;
+	const struct message_row *row = &view->rows[index];
+
+	if (!o->silent)
+		imap_tell_flags(t->s, index,
+		    (t->command->how & IMAP_BY_UID) != 0, line);
+	else if (!as_expected(o, bits, o->before[n], row->flags))
+		return;		/* told with the other changes */
+	else if (t->s->condstore)
+		tell_modseq(t, index, line);
+	else
+		imap_view_told(view, index);
+}
+
+/* The rows of the set; the numbers of those the condition excluded. */
+static void
+tell_rows(struct imap_task *t, const struct order *o, struct span modified,
+    struct imap_ranges *failed)
+{
+	struct imap_view *view = &t->s->box->view;
+	uint64_t bits = o->flags.flags |
+	    imap_view_keywords(view, o->flags.keywords);
+	struct range_walk excluded = { .at = { .rest = modified } };
+	struct text line = TEXT_INIT(0);
+	struct imap_walk walk = { 0 };
+	uint32_t index;
+
+	if (view->tell_keywords) {
+		view->tell_keywords = false;
+		imap_tell_keywords(t->s, &line);
+	}
+	for (size_t n = 0; imap_walk(&o->picks, &walk, &index); n++) {
+		const struct message_row *row = &view->rows[index];
+
+		if (modified.n > 0 && in_ranges(&excluded, row->uid))
+			imap_ranges_add(failed,
+			    (t->command->how & IMAP_BY_UID) != 0 ? row->uid
+			    : index + 1);
+		else if (!imap_row_gone(row))
+			tell_row(t, o, bits, index, n, &line);
+	}
+	imap_ranges_end(failed);
+	text_free(&line);
+}
+
+static struct imap_reply
+stored(struct imap_task *t, const struct order *o,
+    const struct message_store_reply *reply)
+{
+	struct imap_ranges failed = { .any = false };
+	struct imap_reply answer = imap_ok("Flags stored");
+
+	if (!imap_apply(t->s, &IMAP_CHANGES(*reply)))
+		return imap_no("SERVERBUG", "The mailbox is damaged");
+	tell_rows(t, o, reply->modified.bytes, &failed);
+	if (failed.text.n > 0) {
+		answer.code = arena_printf(t->arena, "MODIFIED %.*s",
+		    SPAN_ARG(text_span(&failed.text))).p;
+		answer.text = "Some were changed meanwhile";
+	} else if ((t->command->how & IMAP_BY_UID) == 0 &&
+	    imap_any_gone(t->s, &o->picks)) {
+		answer = imap_expunge_issued();
+	}
+	text_free(&failed.text);
+	return answer;
+}
+
+struct imap_reply
+imap_store_flags(struct imap_task *t)
+{
+	struct imap_session *s = t->s;
+	struct order o = { .silent = false };
+	struct message_store_request request;
+	struct message_store_reply reply;
+	struct imap_reply why;
+
+	if (!take_order(t, &o))
+		return imap_bad_syntax(t);
+	if (o.conditional)
+		s->condstore = true;
+	if (!imap_pick(t, &o.set, &o.picks, &why))
+		return why;
+	if (o.picks.messages == 0)
+		return imap_ok("There are no such messages");
+	if (!remember(t, &o))
+		return imap_no_memory();
+	request = (struct message_store_request){ .grant = s->grant,
+	    .mailbox = s->box->id,
+	    .uids = BLOB_OF(imap_uids_of(t, &o.picks)),
+	    .mode = o.mode, .flags = o.flags.flags,
+	    .keywords = o.flags.keywords,
+	    .unchanged_since = o.unchanged_since,
+	    .since = s->box->view.modseq };
+	if (call_message_store(imap_store(), t->arena, &request, &reply) != 1)
+		return imap_unavailable();
+	why = reply.result == RESULT_OK ? stored(t, &o, &reply)
+	    : imap_box_refused(t, reply.result);
+	blob_release(&reply.modified);
+	blob_release(&reply.rows);
+	blob_release(&reply.vanished);
+	return why;
+}
