@@ -18,9 +18,9 @@
 #include <unistd.h>
 
 enum {
-	PROCESSES_MAX = 1024, PORTS_MAX = 64, LINE_MAX_BYTES = 4096,
+	PROCESSES_MAX = 520, PORTS_MAX = 64, LINE_MAX_BYTES = 4096,
 	HEADERS_MAX = 100, SESSIONS_MAX = 64, REQUEST_TIME = 10000,
-	BODY_MAX = 16 << 20,
+	BODY_MAX = 16 << 20, SAMPLES_MAX = 64 << 10,
 };
 
 static struct {
@@ -38,40 +38,79 @@ static struct {
 
 /* ---- the page -------------------------------------------------------------------- */
 
-static void
-write_process(struct text *out, size_t i, enum metric_kind wanted)
-{
-	enum metric_kind kind;
+/* One number of one process. */
+struct sample {
 	char name[64];
+	enum metric_kind kind;
+	enum role_bit role;
+	unsigned instance;
 	uint64_t value;
-	size_t at = 0;
+};
 
-	while (metric_next(metrics.processes[i].memory, &at, &kind, name,
-	    &value)) {
-		if (kind != wanted)
-			continue;
-		text_printf(out, "postrider_%s{role=\"%s\",process=\"%u\","
-		    "%s=\"%s\"} %" PRIu64 "\n",
-		    kind == METRIC_EVENT ? "events_total" : "level",
-		    role_name(metrics.processes[i].role),
-		    metrics.processes[i].instance,
-		    kind == METRIC_EVENT ? "event" : "of", name, value);
+/* All of a name stand together, which the format asks for. */
+static int
+compare(const void *a, const void *b)
+{
+	const struct sample *x = a, *y = b;
+	int c = strcmp(x->name, y->name);
+
+	if (c == 0)
+		c = (x->kind > y->kind) - (x->kind < y->kind);
+	if (c == 0)
+		c = (x->role > y->role) - (x->role < y->role);
+	return c != 0 ? c :
+	    (x->instance > y->instance) - (x->instance < y->instance);
+}
+
+static size_t
+gather(struct sample *samples)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < metrics.process_count; i++) {
+		struct sample s = { .role = metrics.processes[i].role,
+		    .instance = metrics.processes[i].instance };
+		size_t at = 0;
+
+		while (n < SAMPLES_MAX && metric_next(
+		    metrics.processes[i].memory, &at, &s.kind, s.name,
+		    &s.value))
+			samples[n++] = s;
 	}
+	qsort(samples, n, sizeof(*samples), compare);
+	return n;
+}
+
+/* smtp.accepted, an event: postrider_smtp_accepted_total. */
+static void
+write_sample(struct text *out, const struct sample *s, bool first)
+{
+	const char *suffix = s->kind == METRIC_EVENT ? "_total" : "";
+	char name[64];
+	size_t i;
+
+	for (i = 0; s->name[i] != '\0'; i++)
+		name[i] = s->name[i] == '.' ? '_' : s->name[i];
+	name[i] = '\0';
+	if (first)
+		text_printf(out, "# TYPE postrider_%s%s %s\n", name, suffix,
+		    s->kind == METRIC_EVENT ? "counter" : "gauge");
+	text_printf(out, "postrider_%s%s{role=\"%s\",process=\"%u\"} %"
+	    PRIu64 "\n", name, suffix, role_name(s->role), s->instance,
+	    s->value);
 }
 
 static void
 write_counted(struct text *out)
 {
-	text_str(out, "# HELP postrider_events_total Events of the log, by "
-	    "name, whether written or not.\n"
-	    "# TYPE postrider_events_total counter\n");
-	for (size_t i = 0; i < metrics.process_count; i++)
-		write_process(out, i, METRIC_EVENT);
-	text_str(out, "# HELP postrider_level What there is at this moment: "
-	    "sessions, fibers, calls under way.\n"
-	    "# TYPE postrider_level gauge\n");
-	for (size_t i = 0; i < metrics.process_count; i++)
-		write_process(out, i, METRIC_GAUGE);
+	struct sample *samples = xcalloc(SAMPLES_MAX, sizeof(*samples));
+	size_t n = gather(samples);
+
+	for (size_t i = 0; i < n; i++)
+		write_sample(out, &samples[i], i == 0 ||
+		    samples[i].kind != samples[i - 1].kind ||
+		    strcmp(samples[i].name, samples[i - 1].name) != 0);
+	free(samples);
 }
 
 static void

@@ -525,7 +525,7 @@ take_directory(void)
 	if (run.lock < 0 && pid == -1)
 		give_up(DATADIR_LOCK, span_str(strerrordesc_np(errno)));
 	if (run.lock < 0) {
-		text_printf(&why, "is in use by process %d", (int)pid);
+		text_printf(&why, "is already in use by process %d", (int)pid);
 		give_up(run.data, text_span(&why));
 	}
 	household.store_directory = openat(run.directory, DATADIR_STORE,

@@ -342,7 +342,7 @@ one_directory_has_one_supervisor(void **state)
 	first = lines;
 	second = run(&pid);
 	assert_non_null(fgets(said, sizeof(said), second));
-	assert_non_null(strstr(said, "is in use by process"));
+	assert_non_null(strstr(said, "is already in use by process"));
 	assert_int_equal(number_in(said, "process "), supervisor);
 	fclose(second);
 	assert_int_equal(waitpid(pid, &status, 0), pid);
