@@ -215,6 +215,22 @@ engine_body_linked(struct engine *e, struct body_id id, struct span holder)
 	    : e->ops->body_linked(e, id, holder);
 }
 
+int
+engine_next_link(struct engine *e, struct arena *arena, struct body_id *body,
+    struct span *holder)
+{
+	struct link_key k;
+	struct span key;
+	int found = e->ops->next_link(e, link_key(&k, body, *holder), arena,
+	    &key);
+
+	if (found != 1)
+		return found;
+	memcpy(body->b, key.p, sizeof(body->b));
+	*holder = span_from(key, sizeof(body->b));
+	return 1;
+}
+
 int64_t
 engine_collect(struct engine *e, bool whole, int64_t age_ms)
 {

@@ -107,6 +107,8 @@ struct engine_ops {
 	    struct span *);
 	int (*body_set_summary)(struct engine *, struct body_id, struct span);
 	int (*body_linked)(struct engine *, struct body_id, struct span);
+	int (*next_link)(struct engine *, struct span after, struct arena *,
+	    struct span *key);	/* of links; the key behind */
 	int64_t (*collect)(struct engine *, bool, int64_t);
 	int (*checkpoint)(struct engine *, const char *, struct text *);
 	int (*verify)(struct engine *, void (*)(void *, uint64_t, uint64_t),

@@ -489,6 +489,26 @@ memory_body_linked(struct engine *e, struct body_id id, struct span holder)
 	return found;
 }
 
+static int
+memory_next_link(struct engine *e, struct span after, struct arena *arena,
+    struct span *key)
+{
+	struct memory *m = read_lock(e);
+	char from[LINK_KEY_MAX + 1];
+	struct span found;
+	int status = 0;
+
+	memcpy(from, after.p, after.n);
+	from[after.n] = '\0';
+	if (sorted_seek(m->links, span_of(from, after.n + 1), &found, NULL)) {
+		*key = arena_dup(arena, found);
+		status = key->p != NULL ? 1 : -1;
+		errno = EFBIG;
+	}
+	unlock(m);
+	return status;
+}
+
 /* Remove a body if nothing holds it; `key` may be an entry's own. */
 static int64_t
 collect_one(struct memory *m, struct span key)
@@ -589,6 +609,7 @@ static const struct engine_ops memory_ops = {
 	.body_summary = memory_body_summary,
 	.body_set_summary = memory_body_set_summary,
 	.body_linked = memory_body_linked,
+	.next_link = memory_next_link,
 	.collect = memory_collect,
 	.checkpoint = memory_checkpoint,
 	.verify = memory_verify,

@@ -612,6 +612,7 @@ static const struct engine_ops rocks_ops = {
 	.body_summary = rocks_body_summary,
 	.body_set_summary = rocks_body_set_summary,
 	.body_linked = rocks_body_linked,
+	.next_link = rocks_next_link,
 	.collect = rocks_collect,
 	.checkpoint = rocks_checkpoint,
 	.verify = rocks_verify,

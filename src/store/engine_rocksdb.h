@@ -162,6 +162,8 @@ int  rocks_body_summary(struct engine *, struct body_id, struct arena *,
     struct span *);
 int  rocks_body_set_summary(struct engine *, struct body_id, struct span);
 int  rocks_body_linked(struct engine *, struct body_id, struct span);
+int  rocks_next_link(struct engine *, struct span after, struct arena *,
+    struct span *key);
 int64_t rocks_collect(struct engine *, bool, int64_t);
 
 #endif

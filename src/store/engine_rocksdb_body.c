@@ -347,6 +347,31 @@ rocks_body_linked(struct engine *e, struct body_id id, struct span holder)
 	return found;
 }
 
+int
+rocks_next_link(struct engine *e, struct span after, struct arena *arena,
+    struct span *key)
+{
+	rocksdb_iterator_t *i = rocks_iterator(rocks_of(e), LINKS);
+	char from[LINK_KEY_MAX + 1], *error = NULL;
+	struct span found;
+	int status = 0;
+
+	memcpy(from, after.p, after.n);
+	from[after.n] = '\0';
+	rocksdb_iter_seek(i, from, after.n + 1);
+	if (rocksdb_iter_valid(i)) {
+		found.p = rocksdb_iter_key(i, &found.n);
+		*key = arena_dup(arena, found);
+		status = key->p != NULL ? 1 : -1;
+		errno = EFBIG;
+	} else {
+		rocksdb_iter_get_error(i, &error);
+		status = error == NULL ? 0 : rocks_error(error);
+	}
+	rocksdb_iter_destroy(i);
+	return status;
+}
+
 /* -- collecting ------------------------------------------------------------------ */
 /* A step: what was looked at, and which of it is to go. */
 struct collection {

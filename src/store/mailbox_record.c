@@ -78,6 +78,15 @@ key_chunk(uint32_t uid)
 }
 
 struct key
+key_chunk_after(uint32_t uid)
+{
+	struct key k = key_letter(MAILBOX_CHUNK);
+
+	key_add_u32(&k, uid / CHUNK_UIDS + 1);
+	return k;
+}
+
+struct key
 key_tombstone(const struct tombstone *t)
 {
 	struct key k = key_u64(MAILBOX_EXPUNGED, t->modseq);

@@ -20,7 +20,7 @@ enum {
 	CHUNK_UIDS = 1024,
 	ROW_BYTES = 64,
 	KEYWORD_NAME_MAX = 250,		/* 58 of them fit the contract's field */
-	CHANGE_ROWS_MAX = 8192,		/* of one record in the tail */
+	CHANGE_ROWS_MAX = 4096,		/* of one record in the tail */
 	CHANGE_RANGES_MAX = 65536,
 	TOMBSTONE_PAGE = 1024,		/* entries */
 	DONE_MAX = 256,			/* tokens remembered */
@@ -85,6 +85,7 @@ struct key key_letter_after(char letter);	/* ends the range of a letter */
 struct key key_u64(char letter, uint64_t);
 struct key key_token(char letter, const struct token *);
 struct key key_chunk(uint32_t uid);
+struct key key_chunk_after(uint32_t uid);	/* the next one's */
 struct key key_tombstone(const struct tombstone *);
 /* 1, 0 the key has another form. */
 int key_read_u64(struct span key, uint64_t *);

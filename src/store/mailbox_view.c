@@ -1,0 +1,217 @@
+/*
+ * mailbox_view.c - what a session sees of a mailbox: the snapshot, what
+ * changed since, the counters.
+ */
+#include "store/mailboxes.h"
+#include "store/verbs.h"
+
+/* ---- rows ------------------------------------------------------------------- */
+
+static void
+put_row(struct text *t, const struct row *row)
+{
+	message_row_put(t, &(struct message_row){
+	    .uid = row->uid, .size = row->size, .flags = row->flags,
+	    .modseq = row->modseq, .internal_date = row->internal_date });
+}
+
+/* Rows of the ranges that changed after `since`, as message_row records. */
+static enum result
+view_rows(const struct table *t, const struct uids *where, uint64_t since,
+    struct arena *arena, struct span *rows)
+{
+	struct text out = TEXT_INIT(0);
+
+	for (size_t r = 0; r < where->n; r++) {
+		size_t i = table_seek(t, where->at[r].first);
+
+		for (; i < t->n && t->rows[i].uid <= where->at[r].last; i++)
+			if (t->rows[i].modseq > since)
+				put_row(&out, &t->rows[i]);
+	}
+	*rows = arena_dup(arena, text_span(&out));
+	text_free(&out);
+	return rows->p == NULL ? RESULT_TEMPORARY : RESULT_OK;
+}
+
+static enum result
+view_all(const struct table *t, struct arena *arena, struct span *rows)
+{
+	struct uid_range whole = { 1, UINT32_MAX };
+	struct uids where = { .at = &whole, .n = 1 };
+
+	return view_rows(t, &where, 0, arena, rows);
+}
+
+static enum result
+view_since(const struct table *t, uint64_t since, const struct uids *gone,
+    struct arena *arena, struct view *v)
+{
+	struct uids where = { 0 };
+	enum result result;
+
+	table_changed(t, since, &where);
+	result = view_rows(t, &where, since, arena, &v->rows);
+	uids_free(&where);
+	if (result == RESULT_OK && uids_write(gone, arena, &v->vanished) != 1)
+		result = RESULT_TEMPORARY;
+	return result;
+}
+
+enum result
+view_changes(const struct mailbox *mb, uint64_t since, struct arena *arena,
+    struct view *v)
+{
+	const struct table *t = &mb->table;
+	struct uids gone = { 0 };
+	enum result result;
+
+	*v = (struct view){
+		.uidnext = t->uidnext, .recent_from = t->recent,
+		.highestmodseq = t->modseq,
+		.keywords = table_keywords(t, arena),
+	};
+	/* A modseq from the future: of a store that was restored. */
+	v->complete = since <= t->modseq &&
+	    table_vanished(t, since, &gone) == 1;
+	if (v->complete)
+		result = view_since(t, since, &gone, arena, v);
+	else
+		result = view_all(t, arena, &v->rows);
+	uids_free(&gone);
+	return result;
+}
+
+/* ---- \Recent ------------------------------------------------------------------ */
+
+/*
+ * What nobody was told of yet is this session's. Lost with the power at
+ * worst: then a message is recent once more.
+ */
+static enum result
+claim_recent(struct mailbox *mb)
+{
+	struct key key = key_letter(MAILBOX_RECENT);
+	struct text t = TEXT_INIT(64);
+	struct batch *b;
+	enum result result = RESULT_OK;
+
+	if (mb->table.recent == mb->table.uidnext)
+		return RESULT_OK;
+	b = mailbox_batch(mb);
+	number_encode(&t, mb->table.uidnext);
+	batch_put(b, key_span(&key), text_span(&t));
+	if (mailbox_commit(mb, b, NULL) == 1)
+		mb->table.recent = mb->table.uidnext;
+	else
+		result = result_of_errno();
+	batch_free(&b);
+	text_free(&t);
+	return result;
+}
+
+/* ---- the verbs ------------------------------------------------------------------ */
+
+static enum result
+watch(struct mailbox *mb, const struct caller *caller, uint64_t id)
+{
+	if (id == 0)
+		return RESULT_OK;
+	return watches_add(mb->owner->watches, mailbox_id(mb), caller->link,
+	    id, mb->table.modseq);
+}
+
+static enum result
+fill_snapshot(struct mailbox *mb, struct arena *arena,
+    struct mailbox_open_reply *reply)
+{
+	const struct table *t = &mb->table;
+	struct span rows;
+	enum result result = view_all(t, arena, &rows);
+
+	reply->uidvalidity = t->uidvalidity;
+	reply->uidnext = t->uidnext;
+	reply->recent_from = t->recent;
+	reply->highestmodseq = t->modseq;
+	reply->keywords = table_keywords(t, arena);
+	reply->rows = BLOB_OF(rows);
+	return result;
+}
+
+void
+verb_mailbox_open(void *arg, const struct caller *caller,
+    struct arena *arena, const struct mailbox_open_request *req,
+    struct mailbox_open_reply *reply)
+{
+	struct mailbox *mb = NULL;
+
+	reply->result = mailbox_open_for(arg, &req->grant, req->mailbox, &mb);
+	if (reply->result == RESULT_OK)
+		reply->result = fill_snapshot(mb, arena, reply);
+	if (reply->result == RESULT_OK && req->claim_recent)
+		reply->result = claim_recent(mb);
+	if (reply->result == RESULT_OK)
+		reply->result = watch(mb, caller, req->watch);
+	mailbox_answer(&mb, 0, &reply->result);
+}
+
+void
+verb_mailbox_changes(void *arg, const struct caller *caller,
+    struct arena *arena, const struct mailbox_changes_request *req,
+    struct mailbox_changes_reply *reply)
+{
+	struct mailbox *mb = NULL;
+	struct view view;
+
+	reply->result = mailbox_open_for(arg, &req->grant, req->mailbox, &mb);
+	if (reply->result == RESULT_OK) {
+		reply->result = view_changes(mb, req->since, arena, &view);
+		VIEW_TO_REPLY(&view, reply);
+	}
+	if (reply->result == RESULT_OK && req->claim_recent)
+		reply->result = claim_recent(mb);
+	if (reply->result == RESULT_OK)
+		reply->result = watch(mb, caller, req->watch);
+	mailbox_answer(&mb, 0, &reply->result);
+}
+
+/* A mailbox that is gone has no watches that matter. */
+void
+verb_mailbox_close(void *arg, const struct caller *caller,
+    struct arena *arena, const struct mailbox_close_request *req,
+    struct mailbox_close_reply *reply)
+{
+	struct store *store = arg;
+	uint64_t account;
+
+	(void)arena;
+	reply->result = grant_account(store, &req->grant, &account);
+	if (reply->result == RESULT_OK)
+		watches_remove(store->mailboxes->watches, req->mailbox,
+		    caller->link, req->watch);
+}
+
+void
+verb_mailbox_status(void *arg, const struct caller *caller,
+    struct arena *arena, const struct mailbox_status_request *req,
+    struct mailbox_status_reply *reply)
+{
+	struct mailbox *mb = NULL;
+	const struct table *t;
+
+	(void)caller;
+	(void)arena;
+	reply->result = mailbox_open_for(arg, &req->grant, req->mailbox, &mb);
+	if (reply->result != RESULT_OK)
+		return;
+	t = &mb->table;
+	reply->messages = (uint32_t)t->n;
+	reply->unseen = t->unseen;
+	reply->deleted = t->deleted;
+	reply->recent = (uint32_t)(t->n - table_seek(t, t->recent));
+	reply->uidnext = t->uidnext;
+	reply->uidvalidity = t->uidvalidity;
+	reply->highestmodseq = t->modseq;
+	reply->bytes = t->bytes;
+	mailbox_answer(&mb, 0, &reply->result);
+}

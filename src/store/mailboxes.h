@@ -1,0 +1,266 @@
+/*
+ * mailboxes.h - open mailboxes and lists of names, between the files that
+ * work on them.
+ *
+ * Locks: names before mailbox; of two mailboxes the one with the lower id
+ * first; watches and maildrops have inner locks of their own. No lock is
+ * held while the disk is awaited.
+ */
+#ifndef STORE_MAILBOXES_H
+#define STORE_MAILBOXES_H
+
+#include <pthread.h>
+
+#include "base/map.h"
+#include "ipc/serve.h"
+#include "store/mailbox_table.h"
+#include "store/names_record.h"
+#include "store/shelf.h"
+#include "store/store.h"
+
+struct mailboxes {
+	struct store *store;
+	struct shelf *open;		/* struct mailbox, by id */
+	struct shelf *names;		/* struct names, by account */
+	struct watches *watches;
+	struct maildrops *maildrops;
+	pthread_mutex_t work_lock;
+	struct work *work;		/* for mailboxes_maintain() */
+	size_t work_count, work_room;
+};
+
+/* ---- mailbox.c: one open mailbox ------------------------------------------- */
+
+struct mailbox {
+	struct shelved shelved;
+	struct mailboxes *owner;
+	pthread_mutex_t lock;		/* everything below */
+	bool loaded;
+	bool removed;			/* its name is gone */
+	bool fold_wanted;
+	uint64_t version;		/* of its partition */
+	ticket_t structural;		/* of the last message added or gone */
+	size_t tail_bytes;
+	struct table table;
+	struct map *delivered;		/* queue ids with a marker; or NULL */
+	struct token *finished;		/* markers that may go */
+	size_t finished_count, finished_room;
+};
+
+uint64_t mailbox_id(const struct mailbox *);
+/*
+ * Locked, read, and of this account; mailbox_leave() ends it. RESULT_OK,
+ * RESULT_NOT_FOUND, RESULT_DAMAGED, RESULT_TEMPORARY.
+ */
+enum result mailbox_enter(struct mailboxes *, uint64_t account, uint64_t id,
+    struct mailbox **);
+/* Both, in the order of locking; the same mailbox twice is entered once. */
+enum result mailbox_enter_two(struct mailboxes *, uint64_t account,
+    uint64_t a, uint64_t b, struct mailbox *two[2]);
+/* Whoever it belongs to, and whether or not it has a name. */
+enum result mailbox_enter_any(struct mailboxes *, uint64_t id,
+    struct mailbox **);
+void mailbox_leave(struct mailbox **);
+
+/* A batch on its partition that expects what we have in memory. */
+struct batch *mailbox_batch(struct mailbox *);
+/* Commits without a change. 1, -1. */
+int mailbox_commit(struct mailbox *, struct batch *, ticket_t *);
+/*
+ * Commits the batch with these changes in the tail, applies them and tells
+ * who watches. Their modseq is given here. `ticket` may be NULL.
+ */
+enum result mailbox_make(struct mailbox *, struct batch *, struct change *,
+    size_t count, ticket_t *);
+/* A new, empty partition for a mailbox. */
+enum result mailbox_format(struct mailboxes *, uint64_t id, uint64_t account,
+    uint32_t uidvalidity);
+
+enum result result_of_errno(void);	/* after -1 from the engine */
+/* The answer may leave when this is on disk. */
+enum result mailboxes_durable(struct mailboxes *, ticket_t);
+
+/*
+ * For verbs: what the grant's account may enter; and the end, when the answer
+ * waits for what it tells (and for this ticket). An empty *mb is fine.
+ */
+enum result mailbox_open_for(struct store *, const struct grant *,
+    uint64_t id, struct mailbox **mb);
+void mailbox_answer(struct mailbox **mb, ticket_t, enum result *);
+void mailbox_answer_two(struct mailbox *two[2], ticket_t, enum result *);
+/* The account of a grant. RESULT_OK, RESULT_DENIED. */
+enum result grant_account(struct store *, const struct grant *,
+    uint64_t *account);
+
+/* Reads what is there; with `damage`, passes over what cannot be read. */
+struct damage {
+	struct text *report;		/* a line for each */
+	uint32_t found;
+	struct text keys;		/* of them, each as put_bytes() */
+};
+enum result mailbox_read(struct mailbox *, struct damage *);
+
+/* ---- mailbox_deliver.c: markers of what the queue has delivered ------------- */
+
+void mailbox_delivery_note(struct mailbox *, const struct token *);
+void mailbox_delivery_over(struct mailbox *, const struct token *);
+/* Markers that may go leave with this batch; after its commit: swept. */
+void mailbox_delivery_sweep(struct mailbox *, struct batch *);
+void mailbox_delivery_swept(struct mailbox *);
+/* All of them, in batches of their own. 1, -1. */
+int mailbox_delivery_flush(struct mailbox *);
+
+/* ---- mailbox_fold.c --------------------------------------------------------- */
+
+/* Bring the tail into the chunks. 1, -1. */
+int mailbox_fold(struct mailbox *);
+/* Write every chunk anew, and delete these keys (put_bytes() each). 1, -1. */
+int mailbox_rewrite(struct mailbox *, struct span damaged);
+/* After each change: now, later or not yet. */
+void mailbox_fold_when_due(struct mailbox *);
+
+/* ---- mailbox_names.c: the mailboxes of an account ---------------------------- */
+
+struct listed {
+	uint64_t mailbox;
+	struct span name;		/* owned */
+	uint32_t use, uidvalidity;
+	struct token token;
+};
+
+struct names {
+	struct shelved shelved;
+	struct mailboxes *owner;
+	pthread_mutex_t lock;		/* everything below */
+	bool loaded;
+	bool intents;			/* some could not be finished */
+	ticket_t ticket;		/* of the last change */
+	uint32_t last_uidvalidity;
+	uint64_t inbox;
+	struct listed *at;		/* in the order of names_compare() */
+	size_t n, room;
+	struct span *subscribed;	/* owned, in that order */
+	size_t subscribed_n, subscribed_room;
+};
+
+extern const struct shelf_kind names_kind;
+/* Locked and read, intents finished; names_leave() ends it. */
+enum result names_enter(struct mailboxes *, uint64_t account,
+    struct names **);
+void names_leave(struct names **);
+/* Leaves; the answer waits for what it tells. */
+void names_answer(struct names **, enum result *);
+uint64_t names_account(const struct names *);
+struct partition names_partition(const struct names *);
+
+/* '/' comes before every other byte: children follow their parent. */
+int names_compare(struct span, struct span);
+struct listed *names_find(const struct names *, struct span name);
+struct listed *names_find_id(const struct names *, uint64_t mailbox);
+void names_insert(struct names *, const struct listed *);  /* copies name */
+void names_remove(struct names *, uint64_t mailbox);
+bool names_is_subscribed(const struct names *, struct span name);
+void names_subscribe(struct names *, struct span name, bool on);
+/*
+ * The form in which a name is kept: valid UTF-8 without controls, INBOX in
+ * capitals, no empty level. 1 and the name in the arena, 0.
+ */
+int names_normal(struct span, struct arena *, struct span *name);
+bool names_is_inbox(struct span);
+/* Does `name` lie below `parent`? */
+bool names_is_below(struct span name, struct span parent);
+
+/* Reads what is there; with `damage`, passes over what cannot be read. */
+enum result names_read(struct names *, struct damage *);
+
+/* ---- mailbox_list.c: the list changes --------------------------------------------- */
+
+/* For repairs: a row comes; keys (put_bytes() each) go. */
+enum result names_add(struct names *, const struct listed *);
+enum result names_forget(struct names *, struct span keys);
+
+/* ---- mailbox_intent.c: what spans two partitions ------------------------------- */
+
+/* Before, in the account's partition; not durable by itself. */
+enum result intent_write(struct mailboxes *, uint64_t account,
+    const struct intent *);
+enum result intent_forget(struct mailboxes *, uint64_t account,
+    const struct token *);
+void intent_put(struct batch *, const struct intent *);
+/* Finish what a killed process began. 1, -1 something remains. */
+int intents_replay(struct names *);
+
+/* ---- message_copy.c -------------------------------------------------------------- */
+
+/* A copy or a move. */
+struct transfer {
+	struct token token;
+	bool move;
+	struct uids uids;		/* wanted; then: what was found */
+	uint32_t first;			/* of the copies in the target */
+	uint32_t count;
+	ticket_t ticket;
+};
+enum { TRANSFER_MAX = 200000 };		/* messages: one batch holds them */
+/* Both locked; may be the same. The token says what was done before. */
+enum result mailbox_transfer(struct mailbox *source, struct mailbox *target,
+    struct transfer *);
+
+/* ---- message_expunge.c ------------------------------------------------------------ */
+
+/* Those of the set that are there go. */
+enum result mailbox_expunge(struct mailbox *, const struct uids *);
+
+/* ---- mailbox_watch.c: who looks at a mailbox ----------------------------------- */
+
+struct watches *watches_new(void);
+void watches_free(struct watches **);
+/* RESULT_OK, RESULT_LIMIT. Again: only `known` is noted. */
+enum result watches_add(struct watches *, uint64_t mailbox, uint64_t link,
+    uint64_t watch, uint64_t known);
+void watches_remove(struct watches *, uint64_t mailbox, uint64_t link,
+    uint64_t watch);
+void watches_remove_link(struct watches *, uint64_t link);
+/* Tell all that know less than modseq. server may be NULL. */
+void watches_tell(struct watches *, struct server *, uint64_t mailbox,
+    uint64_t modseq);
+size_t watches_count(struct watches *);
+
+/* ---- maildrop.c ------------------------------------------------------------------ */
+
+struct maildrops *maildrops_new(void);
+void maildrops_free(struct maildrops **);
+void maildrops_remove_link(struct maildrops *, uint64_t link);
+
+/* ---- mailbox_view.c: what a reply tells of changes -------------------------------- */
+
+struct view {
+	uint32_t uidnext, recent_from;
+	uint64_t highestmodseq;
+	uint32_t complete;
+	struct span keywords, rows, vanished;
+};
+/* RESULT_OK; RESULT_TEMPORARY: the arena is full. */
+enum result view_changes(const struct mailbox *, uint64_t since,
+    struct arena *, struct view *);
+/* The six fields at the end of a reply. */
+#define VIEW_TO_REPLY(view, reply) do {					\
+	(reply)->uidnext = (view)->uidnext;				\
+	(reply)->recent_from = (view)->recent_from;			\
+	(reply)->highestmodseq = (view)->highestmodseq;			\
+	(reply)->complete = (view)->complete;				\
+	(reply)->keywords = (view)->keywords;				\
+	(reply)->rows = BLOB_OF((view)->rows);				\
+	(reply)->vanished = BLOB_OF((view)->vanished);			\
+} while (0)
+
+/* ---- mailbox_maintain.c: what can wait ---------------------------------------------- */
+
+enum work_kind { WORK_FOLD, WORK_SWEEP, WORK_INTENTS };
+struct work {
+	enum work_kind kind;
+	uint64_t id;			/* mailbox; for intents account */
+};
+void work_add(struct mailboxes *, enum work_kind, uint64_t id);
+
+#endif

@@ -1,0 +1,339 @@
+/*
+ * message.c - single messages: in by APPEND, out by their bytes and details.
+ *
+ * The body's id is the call's token. So a call that is made again because
+ * its answer was lost writes the same body, and finds the message by the
+ * token.
+ */
+#include "store/mailboxes.h"
+#include "store/verbs.h"
+
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+enum {
+	DETAILS_BYTES = 4 << 20,	/* of one answer */
+	DETAILS_ROWS = 4096,
+	BODY_CHUNK = 1 << 20,		/* streamed in such pieces */
+	BODY_SHARED = 256 << 10,	/* longer ones go as a file */
+};
+
+/* ---- append ------------------------------------------------------------------- */
+
+static enum result
+stream_body(struct engine *engine, struct body_id id,
+    const struct message_append_request *req)
+{
+	struct body_writer *w = body_writer_open(engine, id);
+	struct span rest = req->body.bytes;
+
+	if (w == NULL)
+		return result_of_errno();
+	for (; rest.n > 0; rest = span_from(rest, BODY_CHUNK)) {
+		if (body_write(w, span_sub(rest, 0, BODY_CHUNK)) != 1) {
+			body_writer_abort(&w);
+			return result_of_errno();
+		}
+	}
+	return body_writer_finish(&w, req->summary.bytes) == 1 ? RESULT_OK
+	    : result_of_errno();
+}
+
+static enum result
+define_keywords(const struct table *t, struct span names,
+    struct change *change)
+{
+	struct span word;
+	uint64_t bit;
+
+	while ((word = span_word(&names)).n > 0) {
+		if (table_define(t, change, word, &bit) != 1)
+			return RESULT_LIMIT;
+		change->flags |= bit;
+	}
+	return RESULT_OK;
+}
+
+static enum result
+append(struct mailbox *mb, const struct message_append_request *req,
+    struct body_id body, struct message_append_reply *reply)
+{
+	int64_t now = clock_wall_seconds();
+	struct row row = {
+		.uid = mb->table.uidnext, .size = (uint32_t)req->body.bytes.n,
+		.internal_date = req->internal_date == INT64_MIN ? now
+		    : req->internal_date,
+		.save_date = now, .body = body, .thread = req->thread,
+	};
+	struct change change = {
+		.kind = CHANGE_ADD, .token = req->token, .rows = &row,
+		.row_count = 1, .total = 1,
+	};
+	struct key holder = message_holder(mailbox_id(mb), row.uid);
+	enum result result = define_keywords(&mb->table, req->keywords,
+	    &change);
+	struct batch *b;
+
+	if (result != RESULT_OK || row.uid == UINT32_MAX)
+		return RESULT_LIMIT;
+	row.flags = (req->flags & FLAGS_SYSTEM) | change.flags;
+	b = mailbox_batch(mb);
+	if (req->body.bytes.n <= ENGINE_BODY_INLINE)
+		batch_body(b, body, req->body.bytes, SPAN_EMPTY,
+		    req->summary.bytes);
+	batch_link(b, body, key_span(&holder));
+	result = mailbox_make(mb, b, &change, 1, NULL);
+	batch_free(&b);
+	reply->uid = row.uid;
+	return result;
+}
+
+/* Streams first, without the lock: nobody waits for a slow large body. */
+static enum result
+append_to(struct store *store, const struct message_append_request *req,
+    struct mailbox **mb, struct message_append_reply *reply)
+{
+	struct body_id body;
+	const struct done *done;
+	enum result result = RESULT_OK;
+	uint64_t account;
+
+	memcpy(body.b, req->token.b, sizeof(body.b));
+	if (grant_account(store, &req->grant, &account) != RESULT_OK)
+		return RESULT_DENIED;
+	if (req->body.bytes.n > store_settings(store)->imap_append_limit)
+		return RESULT_LIMIT;
+	if (req->body.bytes.n > ENGINE_BODY_INLINE) {
+		result = mailbox_enter(store->mailboxes, account,
+		    req->mailbox, mb);
+		mailbox_leave(mb);
+		if (result == RESULT_OK)
+			result = stream_body(store->engine, body, req);
+	}
+	if (result == RESULT_OK)
+		result = mailbox_enter(store->mailboxes, account,
+		    req->mailbox, mb);
+	if (result != RESULT_OK)
+		return result;
+	reply->uidvalidity = (*mb)->table.uidvalidity;
+	done = table_done(&(*mb)->table, &req->token);
+	if (done == NULL)
+		return append(*mb, req, body, reply);
+	reply->uid = done->first;
+	return RESULT_OK;
+}
+
+void
+verb_message_append(void *arg, const struct caller *caller,
+    struct arena *arena, const struct message_append_request *req,
+    struct message_append_reply *reply)
+{
+	struct mailbox *mb = NULL;
+
+	(void)caller;
+	(void)arena;
+	reply->result = append_to(arg, req, &mb, reply);
+	mailbox_answer(&mb, 0, &reply->result);
+}
+
+/* ---- the body ------------------------------------------------------------------- */
+
+/* A row's copy; the mailbox is let go before anything is read. */
+static enum result
+row_of(struct store *store, const struct grant *grant, uint64_t mailbox,
+    uint32_t uid, struct row *row, ticket_t *ticket)
+{
+	struct mailbox *mb;
+	const struct row *found;
+	enum result result = mailbox_open_for(store, grant, mailbox, &mb);
+
+	if (result != RESULT_OK)
+		return result;
+	found = table_find(&mb->table, uid);
+	if (found != NULL)
+		*row = *found;
+	*ticket = mb->structural;
+	mailbox_leave(&mb);
+	return found != NULL ? RESULT_OK : RESULT_NOT_FOUND;
+}
+
+/* A file for the other side to map, sealed as the contract wants it. */
+static enum result
+share_body(struct engine *engine, const struct row *row, struct blob *data)
+{
+	int fd = memfd_create("body", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	int status;
+
+	if (fd < 0)
+		return RESULT_TEMPORARY;
+	status = engine_body_copy(engine, row->body, fd);
+	if (status == 1 && fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK |
+	    F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL) < 0)
+		status = -1;
+	if (status != 1) {
+		close(fd);
+		return status == 0 ? RESULT_NOT_FOUND : RESULT_TEMPORARY;
+	}
+	*data = (struct blob){ .fd = fd, .bytes = { NULL, row->size } };
+	return RESULT_OK;
+}
+
+static enum result
+read_body(struct engine *engine, const struct row *row, uint64_t from,
+    uint64_t count, struct arena *arena, struct blob *data)
+{
+	struct text t = TEXT_INIT(0);
+	int status = engine_body_read(engine, row->body, from, count, &t);
+
+	data->bytes = arena_dup(arena, text_span(&t));
+	text_free(&t);
+	if (status == 0)
+		return RESULT_NOT_FOUND;
+	return status == 1 && data->bytes.p != NULL ? RESULT_OK
+	    : RESULT_TEMPORARY;
+}
+
+void
+verb_message_body(void *arg, const struct caller *caller,
+    struct arena *arena, const struct message_body_request *req,
+    struct message_body_reply *reply)
+{
+	struct store *store = arg;
+	struct row row;
+	ticket_t ticket;
+
+	(void)caller;
+	reply->result = row_of(store, &req->grant, req->mailbox, req->uid,
+	    &row, &ticket);
+	if (reply->result != RESULT_OK)
+		return;
+	reply->size = row.size;
+	if (req->from == 0 && req->count >= row.size &&
+	    row.size > BODY_SHARED)
+		reply->result = share_body(store->engine, &row, &reply->data);
+	else
+		reply->result = read_body(store->engine, &row, req->from,
+		    req->count, arena, &reply->data);
+	if (reply->result == RESULT_OK)
+		reply->result = mailboxes_durable(store->mailboxes, ticket);
+}
+
+/* ---- details --------------------------------------------------------------------- */
+
+/* Copies of the first rows of the set; *next is the uid behind them, or 0. */
+static size_t
+first_rows(const struct table *t, const struct uids *wanted,
+    struct row rows[DETAILS_ROWS], uint32_t *next)
+{
+	size_t n = 0;
+
+	*next = 0;
+	for (size_t r = 0; r < wanted->n; r++) {
+		size_t i = table_seek(t, wanted->at[r].first);
+		uint32_t last = wanted->at[r].last;
+
+		for (; i < t->n && t->rows[i].uid <= last; i++) {
+			if (n == DETAILS_ROWS) {
+				*next = t->rows[i].uid;
+				return n;
+			}
+			rows[n++] = t->rows[i];
+		}
+	}
+	return n;
+}
+
+/* 1, 0 the answer has no room for it, -1. */
+static int
+put_detail(struct engine *engine, const struct row *row, bool with_summary,
+    struct arena *scratch, struct text *out)
+{
+	struct message_detail detail = {
+		.uid = row->uid, .save_date = row->save_date,
+		.thread = row->thread,
+	};
+
+	memcpy(detail.email.b, row->body.b, sizeof(detail.email.b));
+	arena_reset(scratch);
+	/* Gone meanwhile, or never made: then it is not known. */
+	if (with_summary && engine_body_summary(engine, row->body, scratch,
+	    &detail.summary) < 0)
+		detail.summary = SPAN_EMPTY;
+	if (out->n > 0 && out->n + detail.summary.n + 64 > DETAILS_BYTES)
+		return 0;
+	message_detail_put(out, &detail);
+	return 1;
+}
+
+static void
+put_details(struct engine *engine, const struct row *rows, size_t n,
+    bool with_summary, struct text *out, uint32_t *next)
+{
+	struct arena *scratch = arena_new(256 << 10);
+
+	for (size_t i = 0; i < n; i++) {
+		if (put_detail(engine, &rows[i], with_summary, scratch,
+		    out) == 0) {
+			*next = rows[i].uid;
+			break;
+		}
+	}
+	arena_free(&scratch);
+}
+
+void
+verb_message_details(void *arg, const struct caller *caller,
+    struct arena *arena, const struct message_details_request *req,
+    struct message_details_reply *reply)
+{
+	struct store *store = arg;
+	struct uids wanted = { 0 };
+	struct mailbox *mb = NULL;
+	struct row *rows = NULL;
+	struct text out = TEXT_INIT(0);
+	struct span details;
+	size_t n = 0;
+
+	(void)caller;
+	reply->result = uids_read(&wanted, req->uids.bytes) ? RESULT_OK
+	    : RESULT_INVALID;
+	if (reply->result == RESULT_OK)
+		reply->result = mailbox_open_for(store, &req->grant,
+		    req->mailbox, &mb);
+	if (reply->result == RESULT_OK) {
+		rows = xmalloc(DETAILS_ROWS * sizeof(*rows));
+		n = first_rows(&mb->table, &wanted, rows, &reply->next);
+	}
+	mailbox_answer(&mb, 0, &reply->result);
+	if (reply->result == RESULT_OK) {
+		put_details(store->engine, rows, n, req->with_summary != 0,
+		    &out, &reply->next);
+		details = arena_dup(arena, text_span(&out));
+		reply->details = BLOB_OF(details);
+		if (details.p == NULL)
+			reply->result = RESULT_TEMPORARY;
+	}
+	text_free(&out);
+	free(rows);
+	uids_free(&wanted);
+}
+
+void
+verb_summary_save(void *arg, const struct caller *caller,
+    struct arena *arena, const struct summary_save_request *req,
+    struct summary_save_reply *reply)
+{
+	struct store *store = arg;
+	struct row row;
+	ticket_t ticket;
+
+	(void)caller;
+	(void)arena;
+	reply->result = row_of(store, &req->grant, req->mailbox, req->uid,
+	    &row, &ticket);
+	if (reply->result == RESULT_OK && engine_body_set_summary(
+	    store->engine, row.body, req->summary.bytes) != 1)
+		reply->result = result_of_errno();
+}
