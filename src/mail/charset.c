@@ -251,8 +251,9 @@ add_utf8(struct charset_decoder *d, struct span s, size_t from, bool last,
 	size_t at = from, plain = from, here;
 
 	while (at < s.n) {
+		at += utf8_ascii_run(span_from(s, at));
 		here = at;
-		if (utf8_next(s, &at) >= 0)
+		if (at == s.n || utf8_next(s, &at) >= 0)
 			continue;
 		text_add(out, span_sub(s, plain, here - plain));
 		plain = at;

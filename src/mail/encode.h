@@ -38,6 +38,7 @@ void quoted_add(struct text *, struct span);
 /* UTF-8, strictly RFC 3629: no surrogates, nothing overlong. */
 bool utf8_valid(struct span);
 bool utf8_is_ascii(struct span);
+size_t utf8_ascii_run(struct span);	/* bytes of ASCII in front */
 /*
  * The character at *at, which moves behind it; -1 at a byte that begins
  * none (*at moves by one). *at must be below s.n.

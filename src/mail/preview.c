@@ -10,7 +10,7 @@
 #include "mail/encode.h"
 #include "mail/lex.h"
 
-enum { PLAIN_BYTES = 2048, HTML_BYTES = 16384, ENTITY_MAX = 10 };
+enum { PLAIN_BYTES = 1024, HTML_BYTES = 16384, ENTITY_MAX = 10 };
 
 /* ---- one line ------------------------------------------------------------ */
 

@@ -19,7 +19,7 @@
 #include "mail/encode.h"
 #include "mail/summary_form.h"
 
-enum { DEPTH_MAX = 1000, OFFSET_MAX = 24 * 60 };
+enum { OFFSET_MAX = 24 * 60 };
 
 struct cursor {
 	const unsigned char *p, *end;
@@ -336,7 +336,7 @@ descend(struct levels *l, struct arena *a, struct summary_part *part,
 	size_t more = l->room == 0 ? 8 : l->room * 2;
 	struct level *grown;
 
-	if (l->n == DEPTH_MAX)
+	if (l->n == SUMMARY_DEPTH_MAX)
 		return 0;
 	if (l->n == l->room) {
 		grown = arena_grow(a, l->v, l->room * sizeof(*grown),

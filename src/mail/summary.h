@@ -27,11 +27,12 @@ enum {
 	SUMMARY_VERSION = 1,
 	SUMMARY_MAX = 64 * 1024,	/* default bound of a record */
 	SUMMARY_PREVIEW_MAX = 200,	/* characters (RFC 8970) */
-	SUMMARY_SUBJECT_MAX = 256	/* bytes of the base subject */
+	SUMMARY_SUBJECT_MAX = 256,	/* bytes of the base subject */
+	SUMMARY_DEPTH_MAX = 128		/* a deeper tree is no good record */
 };
 
 struct summary_limits {
-	struct mime_limits mime;
+	struct mime_limits mime;	/* depth below SUMMARY_DEPTH_MAX */
 	size_t record;			/* at least SUMMARY_MAX */
 };
 #define SUMMARY_LIMITS_DEFAULT \

@@ -486,6 +486,7 @@ summary_build(struct span message, const struct summary_limits *limits,
 	struct mime m;
 
 	must(limits->record >= SUMMARY_MAX && limits->record <= UINT32_MAX);
+	must(limits->mime.depth < SUMMARY_DEPTH_MAX);
 	if (mime_parse(message, &limits->mime, a, &m) != 1)
 		return -1;
 	text_room(&record, USUAL_ROOM);

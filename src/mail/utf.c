@@ -8,9 +8,8 @@
 #define REPLACEMENT 0xfffd
 #define HIGH_BITS UINT64_C(0x8080808080808080)
 
-/* Length of the run of ASCII at the beginning. */
-static size_t
-ascii_run(struct span s)
+size_t
+utf8_ascii_run(struct span s)
 {
 	uint64_t eight;
 	size_t at;
@@ -28,7 +27,7 @@ ascii_run(struct span s)
 bool
 utf8_is_ascii(struct span s)
 {
-	return ascii_run(s) == s.n;
+	return utf8_ascii_run(s) == s.n;
 }
 
 /* Length of a sequence by its first byte, 0 for none. */
@@ -82,7 +81,7 @@ utf8_valid(struct span s)
 	size_t at = 0;
 
 	for (;;) {
-		at += ascii_run(span_from(s, at));
+		at += utf8_ascii_run(span_from(s, at));
 		if (at >= s.n)
 			return true;
 		if (utf8_next(s, &at) < 0)
@@ -143,7 +142,7 @@ utf8_add_scrubbed(struct text *out, struct span s)
 	size_t at = 0, from = 0, here;
 
 	while (at < s.n) {
-		at += ascii_run(span_from(s, at));
+		at += utf8_ascii_run(span_from(s, at));
 		here = at;
 		if (at == s.n || utf8_next(s, &at) >= 0)
 			continue;
