@@ -8,7 +8,7 @@
 
 #include <stdatomic.h>
 
-enum { SLOTS = 256, NAME_ROOM = 52 };
+enum { SLOTS = METRIC_NAMES, NAME_ROOM = 52 };
 enum { FREE, CLAIMED, READY };
 
 struct slot {

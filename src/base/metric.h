@@ -16,8 +16,9 @@
 
 enum metric_kind { METRIC_EVENT = 1, METRIC_GAUGE };
 
+enum { METRIC_NAMES = 256 };		/* most that a process can count */
 /* Bytes of shared memory that hold a process's numbers. */
-#define METRIC_MEMORY ((size_t)64 * 256)
+#define METRIC_MEMORY ((size_t)64 * METRIC_NAMES)
 
 /* Count there from now on: METRIC_MEMORY bytes, mapped, zeroed when new. */
 void metric_open(void *memory);

@@ -210,8 +210,10 @@ hear(struct child *c, char *buffer)
 
 	if (r == -1 && errno == EAGAIN)
 		return 0;
-	if (r == 0) {	/* it is ending; SIGCHLD tells the rest */
+	if (r == 0) {	/* it is ending, or lives on without us: not for long */
 		watch_clear(&c->line);
+		if (!c->stopping)
+			child_kill(c, NULL);
 		return 0;
 	}
 	if (r != 1 || f.verb != VERB_ready || f.kind != FRAME_NOTE ||

@@ -20,7 +20,7 @@
 enum {
 	PROCESSES_MAX = 520, PORTS_MAX = 64, LINE_MAX_BYTES = 4096,
 	HEADERS_MAX = 100, SESSIONS_MAX = 64, REQUEST_TIME = 10000,
-	BODY_MAX = 16 << 20, SAMPLES_MAX = 64 << 10,
+	BODY_MAX = 16 << 20,
 };
 
 static struct {
@@ -72,9 +72,8 @@ gather(struct sample *samples)
 		    .instance = metrics.processes[i].instance };
 		size_t at = 0;
 
-		while (n < SAMPLES_MAX && metric_next(
-		    metrics.processes[i].memory, &at, &s.kind, s.name,
-		    &s.value))
+		while (metric_next(metrics.processes[i].memory, &at, &s.kind,
+		    s.name, &s.value))
 			samples[n++] = s;
 	}
 	qsort(samples, n, sizeof(*samples), compare);
@@ -103,7 +102,8 @@ write_sample(struct text *out, const struct sample *s, bool first)
 static void
 write_counted(struct text *out)
 {
-	struct sample *samples = xcalloc(SAMPLES_MAX, sizeof(*samples));
+	struct sample *samples = xcalloc(metrics.process_count *
+	    METRIC_NAMES, sizeof(*samples));
 	size_t n = gather(samples);
 
 	for (size_t i = 0; i < n; i++)
