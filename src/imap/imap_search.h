@@ -76,7 +76,9 @@ struct imap_search_key {
 	struct span name;	/* field name, as written */
 	struct span text;	/* as written, in the charset of the command;
 				   after imap_search_prepare in UTF-8 */
-	struct span folded;	/* made by imap_search_prepare */
+	/* made by imap_search_prepare: */
+	struct span folded;
+	unsigned needs;		/* of this key and those within */
 	struct imap_search_key *list;	/* first of the keys within */
 	struct imap_search_key *next;
 };

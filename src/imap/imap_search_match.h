@@ -31,7 +31,7 @@ enum imap_search_need {
 	IMAP_NEED_HEADER = 4,	/* HEADER, TEXT */
 	IMAP_NEED_BYTES = 8	/* BODY, TEXT */
 };
-unsigned imap_search_needs(const struct imap_search_key *);
+unsigned imap_search_needs(const struct imap_search_key *);	/* prepared */
 
 /* The mailbox at the moment of the search. */
 struct imap_search_view {
@@ -63,8 +63,8 @@ void imap_matcher_free(struct imap_matcher **);
 /*
  * 1 it matches, 0 it does not, -1 that hangs on what is not at hand: give
  * what imap_search_needs says, and ask again. With details and bytes at hand
- * the answer is never -1. `m` may be NULL when no bytes
- * and no header are given.
+ * the answer is never -1. `m` may be NULL when neither bytes nor header are
+ * given.
  */
 int imap_search_match(struct imap_matcher *m, const struct imap_search_key *,
     const struct imap_search_view *, const struct imap_search_message *);
