@@ -198,6 +198,7 @@ struct expansion {
 	size_t seen_count;
 	uint64_t *accounts;
 	size_t count;
+	bool asked_postmaster;		/* the setting was followed once */
 };
 
 static enum result expand_address(struct expansion *, struct span address,
@@ -309,8 +310,9 @@ expand_postmaster(struct expansion *x, const struct name *name, int depth)
 	const struct settings *s = store_settings(x->directory->store);
 	struct span domain;
 
-	if (depth >= ALIAS_DEPTH_MAX)
+	if (x->asked_postmaster)
 		return RESULT_NOT_FOUND;
+	x->asked_postmaster = true;
 	if (s->postmaster[0] != '\0')
 		return expand_address(x, span_str(s->postmaster), depth + 1);
 	domain = default_domain(x->directory, x->arena);

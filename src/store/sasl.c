@@ -123,20 +123,7 @@ set_base64(Gsasl_session *session, Gsasl_property property, struct span raw)
 
 	base64_add(&out, raw);
 	rc = gsasl_property_set_raw(session, property, out.p, out.n);
-	text_free(&out);
-	return rc;
-}
-
-static int
-set_hex(Gsasl_session *session, Gsasl_property property, const uint8_t *key,
-    size_t n)
-{
-	char hex[2 * SCRAM_KEY_MAX + 1];
-	int rc;
-
-	hex_of(hex, key, n);
-	rc = gsasl_property_set(session, property, hex);
-	secret_wipe(hex, sizeof(hex));
+	text_wipe(&out);
 	return rc;
 }
 
@@ -161,9 +148,11 @@ give_scram(struct dialogue *d, Gsasl_session *session, Gsasl_property what)
 		return set_base64(session, what,
 		    span_of(d->keys.salt, sizeof(d->keys.salt)));
 	case GSASL_SCRAM_STOREDKEY:
-		return set_hex(session, what, d->keys.stored, n);
+		return set_base64(session, what,
+		    span_of(d->keys.stored, n));
 	default:
-		return set_hex(session, what, d->keys.server, n);
+		return set_base64(session, what,
+		    span_of(d->keys.server, n));
 	}
 }
 
