@@ -220,7 +220,7 @@ login_succeeded(struct auth *a, struct login *l)
 }
 
 enum result
-login_password(struct auth *a, struct login *l, struct span password)
+login_try_password(struct auth *a, struct login *l, struct span password)
 {
 	int rc = 0;
 

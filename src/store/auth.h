@@ -64,7 +64,7 @@ struct login {
 enum result login_begin(struct auth *, struct login *, struct span name,
     struct span peer, struct arena *);
 /* RESULT_OK, RESULT_DENIED, RESULT_TEMPORARY; counts what is wrong. */
-enum result login_password(struct auth *, struct login *, struct span);
+enum result login_try_password(struct auth *, struct login *, struct span);
 /* A failure seen elsewhere (SCRAM), and a success. */
 void login_failed(struct auth *, struct login *, struct span password);
 void login_succeeded(struct auth *, struct login *);
