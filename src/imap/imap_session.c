@@ -446,27 +446,61 @@ out:
 	return next;
 }
 
-/* Handle whatever has come; then the session may be parked. */
+/*
+ * Is a line at hand, whole or too long to be whole? 1; 0 not yet: the session
+ * is parked with what came of it; -1 there will be none.
+ */
+static int
+line_waits(struct imap_session *s)
+{
+	for (;;) {
+		struct span in = stream_input(s->stream);
+
+		if (in.n >= STREAM_INPUT_MAX / 2 ||
+		    span_find_char(in, '\n', 0) != SIZE_MAX)
+			return 1;
+		switch (stream_fill(s->stream, clock_mono())) {
+		case 1:
+			continue;
+		case 0:
+			return -1;
+		default:
+			return errno == ETIMEDOUT ? 0 : -1;
+		}
+	}
+}
+
+static void
+set_deadline(struct imap_session *s)
+{
+	const struct settings *set = imap_settings();
+
+	session_deadline(s->io, clock_after(s->state == IMAP_GREETED
+	    ? set->imap_login_timeout : set->imap_idle_timeout));
+}
+
+/* Every command that has come; they are answered together. */
 static enum session_next
 imap_input(void *state)
 {
 	struct imap_session *s = state;
-	enum session_next next;
+	enum session_next next = SESSION_PARK;
 	unsigned turns = 0;
+	int status;
 
 	do {
+		if ((status = line_waits(s)) != 1) {
+			next = status == 0 ? SESSION_PARK : SESSION_CLOSE;
+			break;
+		}
 		next = s->idling ? imap_idle_input(s) : run_command(s);
+		set_deadline(s);
 		if (++turns % COMMANDS_A_TURN == 0)
 			(void)fiber_yield();
 	} while (next == SESSION_PARK && stream_input(s->stream).n > 0);
 	if (next == SESSION_CLOSE && s->bye != NULL)
 		goodbye(s, s->bye);
-	if (stream_flush(s->stream) != 1)
-		next = SESSION_CLOSE;
-	session_deadline(s->io, clock_after(s->state == IMAP_GREETED
-	    ? imap_settings()->imap_login_timeout
-	    : imap_settings()->imap_idle_timeout));
-	return next;
+	return stream_flush(s->stream) == 1 ? next : SESSION_CLOSE;
 }
 
 /* -- the session as a whole ---------------------------------------------------------- */
@@ -490,7 +524,7 @@ imap_open(struct session *io, void **state)
 	text_printf(&line, "] %s Postrider ready\r\n", imap.env.hostname);
 	stream_write(s->stream, text_span(&line));
 	text_free(&line);
-	session_deadline(io, clock_after(imap_settings()->imap_login_timeout));
+	set_deadline(s);
 	return stream_flush(s->stream) == 1 ? SESSION_PARK : SESSION_CLOSE;
 }
 
