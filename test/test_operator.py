@@ -405,3 +405,26 @@ def test_log_as_json():
         lines = [l for l in server.log().splitlines() if l.startswith("{")]
         events = [json.loads(line) for line in lines]
         assert any("accepted" in e["event"] for e in events)
+
+
+# -- the manual ----------------------------------------------------------------------
+
+def manual(page):
+    path = os.path.join(os.path.dirname(os.path.dirname(
+        os.path.abspath(__file__))), "docs", page)
+    done = subprocess.run(["man", "-l", "-Tutf8", path], capture_output=True,
+                          text=True, env={**os.environ, "MANWIDTH": "78",
+                                          "LC_ALL": "C.UTF-8"})
+    text = re.sub(r"\x1b\[[0-9;]*m|.\x08", "", done.stdout)
+    return text.replace("\u2010", "-").replace("\u2212", "-")
+
+
+@pytest.mark.parametrize("words", [c for c in COMMANDS if c],
+                         ids=" ".join)
+def test_the_manual_has_every_command_and_option(words):
+    page = manual("postrider.1")
+    help_text = subprocess.run([POSTRIDER, *words, "--help"],
+                               capture_output=True, text=True).stdout
+    assert " ".join(words) in page
+    for option in re.findall(r"--[a-z-]+", help_text):
+        assert option in page, option
