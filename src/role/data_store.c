@@ -33,12 +33,9 @@ data_store_open(const char *directory, const struct settings *s,
 	free(path);
 	if (engine == NULL)
 		return NULL;
-	store = store_new(engine, s, grant_key, why);
-	if (store == NULL) {
+	store = store_open(engine, s, grant_key, directory, why);
+	if (store == NULL)
 		engine_close(&engine);
-		return NULL;
-	}
-	store->data = directory;
 	return store;
 }
 

@@ -14,7 +14,7 @@
 
 /*
  * directory: DATA/store ("." for the role, which stands there). The settings
- * are the caller's, and stay. NULL: *why.
+ * and the string are the caller's, and stay. NULL: *why.
  */
 struct store *data_store_open(const char *directory, const struct settings *,
     const uint8_t grant_key[32], struct text *why);
