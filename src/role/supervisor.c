@@ -474,6 +474,7 @@ read_options(int argc, char **argv)
 	int c;
 
 	run.data = DATADIR_DEFAULT;
+	optind = 1;
 	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
 		if (c == 'd') {
 			run.data = optarg;

@@ -10,7 +10,7 @@
 
 #include "base/base.h"
 
-/* `postrider run ...`: the exit status. */
+/* `postrider run ...`: argv[0] is "run". The exit status. */
 int supervisor_main(int argc, char **argv);
 
 #endif
