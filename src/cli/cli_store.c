@@ -100,7 +100,7 @@ start_own(struct cli *cli)
 	    SOCK_NONBLOCK, 0, ends) != 0)
 		return cli_say(EX_OSERR, "socketpair: %s", strerror(errno));
 	own.server = server_new(STORE, &store_handlers, own.store);
-	own.store->server = own.server;
+	store_set_server(own.store, own.server);
 	if (server_start_threads(own.server, 4) != 1 ||
 	    server_add(own.server, ends[0], CLI, 0) != 1)
 		return cli_say(EX_OSERR, "threads: %s", strerror(errno));
@@ -152,7 +152,7 @@ cli_close(struct cli *cli)
 		link_free(&cli->store);
 	if (own.server != NULL) {
 		server_stop(own.server);
-		own.store->server = NULL;
+		store_set_server(own.store, NULL);
 		server_free(&own.server);
 	}
 	if (own.store != NULL) {

@@ -115,7 +115,7 @@ on_start(void)
 		control_fail("store.open", text_span(&why));
 	text_free(&why);
 	here.server = server_new(STORE, &store_handlers, here.store);
-	here.store->server = here.server;
+	store_set_server(here.store, here.server);
 	if (server_start_threads(here.server, worker_threads(s)) != 1)
 		control_fail("store.threads",
 		    span_str(strerrordesc_np(errno)));

@@ -96,7 +96,8 @@ verb_backup_begin(void *arg, const struct caller *caller,
 	    path.p, &why) != 1)
 		reply->result = errno == ENOSPC ? RESULT_FULL
 		    : RESULT_TEMPORARY;
-	reply->path = arena_printf(arena, "backup/%.*s",
+	/* We stand in the folder `store` of the data directory. */
+	reply->path = arena_printf(arena, "store/backup/%.*s",
 	    SPAN_ARG(req->name));
 	text_free(&path);
 	text_free(&why);

@@ -500,7 +500,7 @@ mailbox_make(struct mailbox *mb, struct batch *b, struct change *changes,
 	if (ticket != NULL)
 		*ticket = done;
 	mailbox_fold_when_due(mb);
-	watches_tell(mb->owner->watches, mb->owner->store->server,
+	watches_tell(mb->owner->watches, store_server(mb->owner->store),
 	    mailbox_id(mb), mb->table.modseq);
 	return RESULT_OK;
 }

@@ -234,7 +234,7 @@ shut(struct mailboxes *m, uint64_t id)
 	pthread_mutex_lock(&mb->lock);
 	mb->removed = true;
 	mailbox_leave(&mb);
-	watches_tell(m->watches, m->store->server, id, UINT64_MAX);
+	watches_tell(m->watches, store_server(m->store), id, UINT64_MAX);
 }
 
 static void

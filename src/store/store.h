@@ -31,7 +31,7 @@ struct store {
 	struct mailboxes *mailboxes;
 	struct auth *auth;
 	struct queue *queue;
-	struct server *server;		/* to push notices; NULL in tests */
+	struct server *server;		/* store_server(); NULL in tests */
 	struct keeper *keeper;
 	struct ids *ids;
 	uint8_t grant_key[32];
@@ -60,6 +60,19 @@ static inline const struct settings *
 store_settings(const struct store *s)
 {
 	return __atomic_load_n(&s->settings, __ATOMIC_ACQUIRE);
+}
+
+/* Where notices go; set when the store works already. */
+static inline void
+store_set_server(struct store *s, struct server *server)
+{
+	__atomic_store_n(&s->server, server, __ATOMIC_RELEASE);
+}
+
+static inline struct server *
+store_server(const struct store *s)
+{
+	return __atomic_load_n(&s->server, __ATOMIC_ACQUIRE);
 }
 
 /* Ids that are never used again: accounts, mailboxes. Durable before returned. */
