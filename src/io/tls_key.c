@@ -177,9 +177,12 @@ is_key_exchange(struct span m)
 	static const struct { unsigned curve; size_t point; } curves[] = {
 		{ 23, 65 }, { 24, 97 }, { 25, 133 }, { 29, 32 }, { 30, 56 },
 	};
-	const uint8_t *p = (const uint8_t *)m.p + 64;
+	const uint8_t *p;
 
-	if (m.n < 68 || p[0] != 3)
+	if (m.n < 68)
+		return false;
+	p = (const uint8_t *)m.p + 64;
+	if (p[0] != 3)
 		return false;
 	for (size_t i = 0; i < ARRAY_LEN(curves); i++)
 		if (((unsigned)p[1] << 8 | p[2]) == curves[i].curve)
