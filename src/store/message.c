@@ -16,6 +16,7 @@
 enum {
 	DETAILS_BYTES = 4 << 20,	/* of one answer */
 	DETAILS_ROWS = 4096,
+	BODIES_BYTES = 32 << 20,	/* of one answer, whatever is asked */
 	BODY_CHUNK = 1 << 20,		/* streamed in such pieces */
 	BODY_SHARED = 256 << 10,	/* longer ones go as a file */
 };
@@ -313,6 +314,73 @@ verb_message_details(void *arg, const struct caller *caller,
 		details = arena_dup(arena, text_span(&out));
 		reply->details = BLOB_OF(details);
 		if (details.p == NULL)
+			reply->result = RESULT_TEMPORARY;
+	}
+	text_free(&out);
+	free(rows);
+	uids_free(&wanted);
+}
+
+/* ---- several bodies -------------------------------------------------------------- */
+
+/* Until `limit` bytes are reached; those that are gone are passed over. */
+static int
+put_bodies(struct engine *engine, const struct row *rows, size_t n,
+    uint64_t limit, struct text *out)
+{
+	struct text data = TEXT_INIT(0);
+	struct message_bytes bytes;
+	int status = 1;
+
+	limit = MIN(limit, BODIES_BYTES);
+	for (size_t i = 0; i < n && status >= 0; i++) {
+		if (out->n + rows[i].size > limit && out->n > 0)
+			break;
+		if (rows[i].size > BODIES_BYTES)
+			continue;
+		text_clear(&data);
+		status = engine_body_read(engine, rows[i].body, 0, UINT64_MAX,
+		    &data);
+		bytes = (struct message_bytes){ .uid = rows[i].uid,
+			.data = text_span(&data) };
+		if (status == 1)
+			message_bytes_put(out, &bytes);
+	}
+	text_free(&data);
+	return status < 0 ? -1 : 1;
+}
+
+void
+verb_message_bodies(void *arg, const struct caller *caller,
+    struct arena *arena, const struct message_bodies_request *req,
+    struct message_bodies_reply *reply)
+{
+	struct store *store = arg;
+	struct uids wanted = { 0 };
+	struct mailbox *mb = NULL;
+	struct row *rows = NULL;
+	struct text out = TEXT_INIT(0);
+	struct span bodies;
+	uint32_t next;
+	size_t n = 0;
+
+	(void)caller;
+	reply->result = uids_read(&wanted, req->uids.bytes) ? RESULT_OK
+	    : RESULT_INVALID;
+	if (reply->result == RESULT_OK)
+		reply->result = mailbox_open_for(store, &req->grant,
+		    req->mailbox, &mb);
+	if (reply->result == RESULT_OK) {
+		rows = xmalloc(DETAILS_ROWS * sizeof(*rows));
+		n = first_rows(&mb->table, &wanted, rows, &next);
+	}
+	mailbox_answer(&mb, 0, &reply->result);
+	if (reply->result == RESULT_OK) {
+		if (put_bodies(store->engine, rows, n, req->limit, &out) != 1)
+			reply->result = result_of_errno();
+		bodies = arena_dup(arena, text_span(&out));
+		reply->bodies = BLOB_OF(bodies);
+		if (bodies.p == NULL)
 			reply->result = RESULT_TEMPORARY;
 	}
 	text_free(&out);
