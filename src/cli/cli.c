@@ -328,7 +328,7 @@ cli_main(int argc, char **argv)
 	}
 	c = find_command(argc, argv, &used);
 	if (c != NULL)
-		return run(c, argc - (used - 1), argv + (used - 1));
+		return run(c, argc - used, argv + used);
 	if (argc > 2 && is_help(argv[2]) && help_list(argv[1]))
 		return EX_OK;
 	if (argc > 1)
