@@ -105,7 +105,7 @@ validate_simple(struct dialogue *d, Gsasl_session *session)
 	dialogue_begin_login(d, name);
 	if (d->login.result != RESULT_OK)
 		return GSASL_AUTHENTICATION_ERROR;
-	if (login_password(d->auth, &d->login, span_str(password)) !=
+	if (login_try_password(d->auth, &d->login, span_str(password)) !=
 	    RESULT_OK)
 		return GSASL_AUTHENTICATION_ERROR;
 	if (!authzid_fits(d, authzid)) {
