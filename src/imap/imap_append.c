@@ -34,7 +34,7 @@ at_announcement(const struct imap_parser *in)
 static int
 take_arguments(struct imap_parser *in, struct delivery *d)
 {
-	d->date = INT64_MAX;	/* now */
+	d->date = INT64_MIN;	/* now */
 	if (!imap_parse_space(in))
 		return -1;
 	if (at_announcement(in))
