@@ -27,7 +27,7 @@ units_of(enum param_type type)
 	    type == PARAM_TIME ? time_units : count_units;
 }
 
-/* ---- values ------------------------------------------------------------- */
+/* ---- values ------------------------------------------------------------ */
 
 static void *
 place(const struct param *p, void *base)
@@ -224,7 +224,7 @@ param_write(const struct param *p, const void *base, struct text *out)
 	}
 }
 
-/* ---- the file ----------------------------------------------------------- */
+/* ---- the file ---------------------------------------------------------- */
 
 struct parser {
 	struct span rest;

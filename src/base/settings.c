@@ -86,7 +86,7 @@ settings_set(struct settings *s, struct span name, struct span value,
 	return p == NULL ? 0 : param_read(p, s, value, why);
 }
 
-/* ---- the file ----------------------------------------------------------- */
+/* ---- the file ---------------------------------------------------------- */
 
 struct reading {
 	struct settings *into;
@@ -188,7 +188,7 @@ settings_load(struct settings *s, const char *path, struct text *why)
 	return done;
 }
 
-/* ---- from process to process --------------------------------------------- */
+/* ---- from process to process ------------------------------------------- */
 
 void
 settings_encode(const struct settings *s, struct text *out)
@@ -220,7 +220,7 @@ settings_decode(struct settings *s, struct span lines, struct text *why)
 	return done;
 }
 
-/* ---- the manual ----------------------------------------------------------- */
+/* ---- the manual -------------------------------------------------------- */
 
 /* Text that roff takes as it stands: \ and - escaped, no leading dot. */
 static void

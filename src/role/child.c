@@ -31,7 +31,7 @@ enum {
 
 struct household household;
 
-/* ---- telling ------------------------------------------------------------------ */
+/* ---- telling ----------------------------------------------------------- */
 
 static void
 tell(struct child *c, enum verb verb, const void *note)
@@ -141,7 +141,7 @@ tell_ports(struct child *c)
 	}
 }
 
-/* ---- links --------------------------------------------------------------------- */
+/* ---- links ------------------------------------------------------------- */
 
 /* Frames are larger than the system's default would let through. */
 static void
@@ -188,7 +188,7 @@ link_two(struct child *caller, struct child *called)
 	close(ends[1]);
 }
 
-/* ---- hearing ------------------------------------------------------------------- */
+/* ---- hearing ----------------------------------------------------------- */
 
 static void
 hang_up(struct child *c)
@@ -242,7 +242,7 @@ on_line(struct watch *w, uint32_t events)
 	free(buffer);
 }
 
-/* ---- starting ------------------------------------------------------------------- */
+/* ---- starting ---------------------------------------------------------- */
 
 /* What a role may know of our surroundings: how to report its own bugs. */
 static char **
@@ -364,7 +364,7 @@ child_start(struct child *c)
 	return 1;
 }
 
-/* ---- ending --------------------------------------------------------------------- */
+/* ---- ending ------------------------------------------------------------ */
 
 void
 child_kill(struct child *c, const char *why)
@@ -459,7 +459,7 @@ child_ended(pid_t pid, int status)
 	timer_set(&c->restart, clock_after(back_off(c)));
 }
 
-/* ---- all of them ------------------------------------------------------------------ */
+/* ---- all of them ------------------------------------------------------- */
 
 /* Memory that outlives the process, and another view that cannot write. */
 static int

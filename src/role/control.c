@@ -19,6 +19,7 @@
 #include <sys/epoll.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <time.h>
 #include <unistd.h>
 
 static struct control self;
@@ -64,7 +65,7 @@ control_done(void)
 	loop_stop();
 }
 
-/* ---- what everybody is told --------------------------------------------------- */
+/* ---- what everybody is told -------------------------------------------- */
 
 /* Lines under way go to the old place or the new one, never elsewhere. */
 static void
@@ -120,7 +121,7 @@ take_counters(const struct counters_note *n)
 	close(n->memory);
 }
 
-/* ---- the line ------------------------------------------------------------------ */
+/* ---- the line ---------------------------------------------------------- */
 
 #define TELL(event, ...)						\
 	do {								\
@@ -204,7 +205,7 @@ on_line(struct watch *w, uint32_t events)
 	free(buffer);
 }
 
-/* ---- from birth to death -------------------------------------------------------- */
+/* ---- from birth to death ----------------------------------------------- */
 
 /* Ctrl-C reaches the whole group: the supervisor alone decides. */
 static void
@@ -232,6 +233,7 @@ role_main(const char *name, const char *instance)
 	log_open(STDERR_FILENO, LOG_FORMAT_TEXT, name);
 	ignore_signals();
 	prctl(PR_SET_NAME, name);
+	tzset();		/* a file, to be read while there are files */
 	if (role->events->prepare != NULL)
 		role->events->prepare();
 	if (sandbox_enter(role->bit, &why) != 1)

@@ -76,7 +76,7 @@ datadir_lock(int directory, pid_t *pid)
 	return -1;
 }
 
-/* ---- whose the store is ------------------------------------------------------ */
+/* ---- whose the store is ------------------------------------------------ */
 
 static int give_tree(int fd, uid_t, gid_t, int depth);
 
@@ -127,7 +127,7 @@ datadir_give_store(int directory, uid_t uid, gid_t gid, struct text *why)
 	return 0;
 }
 
-/* ---- the admin socket --------------------------------------------------------- */
+/* ---- the admin socket -------------------------------------------------- */
 
 static int
 admin_socket(int directory, struct sockaddr_un *a)

@@ -26,7 +26,7 @@
 
 enum { PORTS_MAX = 256, GAUGE_TIME = 2000, SIGN_TRIES = 20, SIGN_PAUSE = 50 };
 
-/* ---- what is spoken where -------------------------------------------------------- */
+/* ---- what is spoken where ---------------------------------------------- */
 
 #define LIMITS(name)							\
 	offsetof(struct settings, name##_max_sessions),			\
@@ -96,7 +96,7 @@ limit(size_t setting)
 	return v;
 }
 
-/* ---- TLS ------------------------------------------------------------------------- */
+/* ---- TLS --------------------------------------------------------------- */
 
 /*
  * Just after a reload the signer may not have heard of the key yet that we
@@ -177,7 +177,7 @@ on_certificate(struct span chain, struct span ticket_key)
 	renew_tls();
 }
 
-/* ---- ports ----------------------------------------------------------------------- */
+/* ---- ports ------------------------------------------------------------- */
 
 /* With the limits of this moment: at the start, and anew after a reload. */
 static void
@@ -223,7 +223,7 @@ on_listen(enum protocol protocol, int fd)
 	edge.ports[edge.port_count++].fd = fd;
 }
 
-/* ---- links ----------------------------------------------------------------------- */
+/* ---- links ------------------------------------------------------------- */
 
 static void
 on_peer(enum role_bit role, unsigned instance, int fd)
@@ -266,7 +266,7 @@ make_links(enum role_bit self)
 	link_on_attach(edge.store, on_store_attached, NULL);
 }
 
-/* ---- life ------------------------------------------------------------------------ */
+/* ---- life -------------------------------------------------------------- */
 
 static void
 on_settings(const struct settings *s)

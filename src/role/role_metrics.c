@@ -36,7 +36,7 @@ static struct {
 	struct listener *listeners[PORTS_MAX];
 } metrics;
 
-/* ---- the page -------------------------------------------------------------------- */
+/* ---- the page ---------------------------------------------------------- */
 
 /* One number of one process. */
 struct sample {
@@ -131,7 +131,7 @@ write_store(struct text *out)
 	arena_free(&arena);
 }
 
-/* ---- HTTP ------------------------------------------------------------------------ */
+/* ---- HTTP -------------------------------------------------------------- */
 
 static void
 answer(struct stream *s, const char *status, const char *type,
@@ -240,7 +240,7 @@ static const struct service service = {
 	.close = on_nothing,
 };
 
-/* ---- life ------------------------------------------------------------------------ */
+/* ---- life -------------------------------------------------------------- */
 
 static void
 on_settings(const struct settings *s)

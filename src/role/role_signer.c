@@ -64,7 +64,7 @@ sign(void *arg, const struct caller *who, struct arena *arena,
 
 static const struct handlers handlers = { .sign = sign };
 
-/* ---- what the supervisor tells -------------------------------------------------- */
+/* ---- what the supervisor tells ----------------------------------------- */
 
 static void
 keep_key(struct tls_key *key)

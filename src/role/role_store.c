@@ -35,7 +35,7 @@ static struct {
 	size_t pending_count;
 } here;
 
-/* ---- what the supervisor tells -------------------------------------------------- */
+/* ---- what the supervisor tells ----------------------------------------- */
 
 /* Older settings may still be read by a thread: they are kept. */
 static void
@@ -90,7 +90,7 @@ on_peer(enum role_bit role, unsigned instance, int fd)
 	add((struct pending){ fd, role, instance, false });
 }
 
-/* ---- life ------------------------------------------------------------------------ */
+/* ---- life -------------------------------------------------------------- */
 
 static size_t
 worker_threads(const struct settings *s)

@@ -26,7 +26,7 @@ enum {
 	FILES	= 1 << 4,	/* below the working directory */
 };
 
-/* ---- the table ------------------------------------------------------------ */
+/* ---- the table --------------------------------------------------------- */
 
 static const struct rights {
 	enum role_bit role;
@@ -146,7 +146,7 @@ calls_of(enum role_bit role)
 	return 0;
 }
 
-/* ---- seccomp --------------------------------------------------------------- */
+/* ---- seccomp ----------------------------------------------------------- */
 
 static int
 add_rules(scmp_filter_ctx filter, unsigned groups)
@@ -197,7 +197,7 @@ seccomp_enter(unsigned groups, struct text *why)
 	return r == 0 ? 1 : -1;
 }
 
-/* ---- Landlock -------------------------------------------------------------- */
+/* ---- Landlock ---------------------------------------------------------- */
 /*
  * The system's header may be older than its kernel: the numbers are the
  * kernel's, from Documentation/userspace-api/landlock.rst.
@@ -297,7 +297,7 @@ landlock_enter(bool own_tree, struct text *why)
 	return r == 0 ? 1 : -1;
 }
 
-/* ---- the rest --------------------------------------------------------------- */
+/* ---- the rest ---------------------------------------------------------- */
 
 static int
 drop_capabilities(void)

@@ -6,7 +6,7 @@
 #include "base/log.h"
 #include "base/secret.h"
 #include "io/loop.h"
-#include "role/address_list.h"
+#include "role/listen.h"
 #include "role/child.h"
 #include "role/datadir.h"
 #include "role/notify.h"
@@ -48,7 +48,7 @@ give_up(const char *what, struct span why)
 	exit(1);
 }
 
-/* ---- where log lines go ------------------------------------------------------------ */
+/* ---- where log lines go ------------------------------------------------ */
 
 /* Is standard error the journal (systemd.exec(5), JOURNAL_STREAM)? */
 static bool
@@ -118,7 +118,7 @@ log_setup(const struct settings *s, struct text *why)
 	return 1;
 }
 
-/* ---- settings and certificate -------------------------------------------------------- */
+/* ---- settings and certificate ------------------------------------------ */
 
 static void
 name_ourselves(struct settings *s)
@@ -161,7 +161,7 @@ on_ticket_time(struct timer *t)
 	timer_set(t, clock_after(TICKET_TIME));
 }
 
-/* ---- ports ----------------------------------------------------------------------------- */
+/* ---- ports ------------------------------------------------------------- */
 
 static const struct {
 	enum protocol protocol;
@@ -197,7 +197,7 @@ static int
 bind_port(enum protocol protocol, const struct listen_address *a,
     struct text *why)
 {
-	int fd = address_listen(a, (int)household.settings.listen_backlog);
+	int fd = listen_open(a, (int)household.settings.listen_backlog);
 
 	if (fd >= 0)
 		return add_port(protocol, fd, why);
@@ -205,7 +205,7 @@ bind_port(enum protocol protocol, const struct listen_address *a,
 	if (a->any && (errno == EAFNOSUPPORT || errno == EADDRNOTAVAIL))
 		return 1;
 	text_printf(why, "%s at ", protocol_name(protocol));
-	address_write(a, why);
+	listen_write(a, why);
 	text_printf(why, ": %s", strerrordesc_np(errno));
 	if (errno == EACCES)
 		text_str(why, " (ports below 1024 are root's; "
@@ -216,14 +216,14 @@ bind_port(enum protocol protocol, const struct listen_address *a,
 static int
 bind_list(size_t i, struct text *why)
 {
-	struct listen_address all[ADDRESS_LIST_MAX];
+	struct listen_address all[LISTEN_MAX];
 	const char *list = (const char *)&household.settings + listens[i].list;
 	size_t n;
 
-	if (address_list_parse(span_str(list), run.offset, all, &n, why) != 1)
+	if (listen_parse(span_str(list), run.offset, all, &n, why) != 1)
 		return 0;
 	for (size_t k = 0; k < n; k++) {
-		if (listens[i].loopback_only && !address_is_loopback(&all[k])) {
+		if (listens[i].loopback_only && !listen_is_loopback(&all[k])) {
 			text_printf(why, "listen.%s: loopback addresses only",
 			    protocol_name(listens[i].protocol));
 			return 0;
@@ -251,7 +251,7 @@ bind_everything(void)
 	text_free(&why);
 }
 
-/* ---- reload ------------------------------------------------------------------------------ */
+/* ---- reload ------------------------------------------------------------ */
 
 /* Some settings are looked at only once; say so rather than ignore it. */
 static void
@@ -322,7 +322,7 @@ on_hangup(int signo, void *arg)
 	notify_ready();
 }
 
-/* ---- stopping ----------------------------------------------------------------------------- */
+/* ---- stopping ---------------------------------------------------------- */
 
 static void
 on_deadline(struct timer *t)
@@ -371,7 +371,7 @@ on_terminate(int signo, void *arg)
 	stop_step();
 }
 
-/* ---- the children ---------------------------------------------------------------------------- */
+/* ---- the children ------------------------------------------------------ */
 
 static void
 on_child(int signo, void *arg)
@@ -434,7 +434,7 @@ on_watchdog(struct timer *t)
 	timer_set(t, clock_after(notify_watchdog_interval()));
 }
 
-/* ---- the command line --------------------------------------------------------------------------- */
+/* ---- the command line -------------------------------------------------- */
 
 static void
 usage(FILE *to)

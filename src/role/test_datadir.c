@@ -105,7 +105,7 @@ the_admin_socket_is_its_owners(void **state)
 	close(d);
 }
 
-/* ---- the certificate --------------------------------------------------------- */
+/* ---- the certificate --------------------------------------------------- */
 
 static void
 write_pem(int d, const char *name, X509 *cert, EVP_PKEY *key)
@@ -182,7 +182,7 @@ certificate_and_key_belong_together(void **state)
 	close(d);
 }
 
-/* ---- the service manager ------------------------------------------------------ */
+/* ---- the service manager ----------------------------------------------- */
 
 static void
 the_manager_is_told(void **state)

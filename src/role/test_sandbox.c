@@ -62,7 +62,7 @@ inside(enum role_bit role, int (*fn)(void))
 	return WEXITSTATUS(status);
 }
 
-/* ---- what an intruder would try ---------------------------------------------- */
+/* ---- what an intruder would try ---------------------------------------- */
 
 static int
 open_a_file(void)
@@ -306,7 +306,7 @@ other_calls_say_eperm(void **state)
 	assert_int_equal(inside(MX, look_at_oneself), WORKED);
 }
 
-/* ---- what a role needs ------------------------------------------------------- */
+/* ---- what a role needs ------------------------------------------------- */
 
 static int
 use_memory_and_time(void)
@@ -439,7 +439,7 @@ the_store_has_its_tree_and_threads(void **state)
 		assert_int_equal(inside(STORE, use_own_tree), WORKED);
 }
 
-/* ---- the surroundings --------------------------------------------------------- */
+/* ---- the surroundings -------------------------------------------------- */
 
 static int
 setup(void **state)

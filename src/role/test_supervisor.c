@@ -25,7 +25,7 @@
 
 #include <cmocka.h>
 
-/* ---- roles that only say what they were told ---------------------------------- */
+/* ---- roles that only say what they were told --------------------------- */
 
 static void
 on_settings(const struct settings *s)
@@ -125,7 +125,7 @@ const struct role_events metrics_events = {
 	.stop = on_stop,
 };
 
-/* ---- a supervisor and its log -------------------------------------------------- */
+/* ---- a supervisor and its log ------------------------------------------ */
 
 static char data[] = "/tmp/test_supervisor.XXXXXX";
 static pid_t supervisor;
@@ -219,7 +219,7 @@ stop(int signo)
 	return status;
 }
 
-/* ---- the tests ------------------------------------------------------------------ */
+/* ---- the tests --------------------------------------------------------- */
 
 static void
 a_killed_role_comes_back(void **state)

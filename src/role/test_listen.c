@@ -1,5 +1,5 @@
-/* test_address_list.c - where to listen. */
-#include "role/address_list.h"
+/* test_listen.c - where to listen. */
+#include "role/listen.h"
 
 #include <setjmp.h>
 #include <stdio.h>
@@ -12,15 +12,15 @@ static const char *
 understood(const char *list, unsigned offset)
 {
 	static char said[2048];
-	struct listen_address all[ADDRESS_LIST_MAX];
+	struct listen_address all[LISTEN_MAX];
 	struct text t = TEXT_INIT(2000), why = TEXT_INIT(1000);
 	size_t n;
 
-	if (address_list_parse(span_str(list), offset, all, &n, &why) == 1) {
+	if (listen_parse(span_str(list), offset, all, &n, &why) == 1) {
 		for (size_t i = 0; i < n; i++) {
 			text_str(&t, i > 0 ? " " : "");
-			address_write(&all[i], &t);
-			text_str(&t, address_is_loopback(&all[i]) ? "(lo)" :
+			listen_write(&all[i], &t);
+			text_str(&t, listen_is_loopback(&all[i]) ? "(lo)" :
 			    "");
 		}
 	} else {
@@ -78,24 +78,24 @@ nonsense_is_refused(void **state)
 static void
 sockets_listen(void **state)
 {
-	struct listen_address all[ADDRESS_LIST_MAX], here = { .n = 0 };
+	struct listen_address all[LISTEN_MAX], here = { .n = 0 };
 	struct text why = TEXT_INIT(100), t = TEXT_INIT(100);
 	size_t n;
 	int fd, again;
 
 	(void)state;
-	assert_int_equal(address_list_parse(SPAN("127.0.0.1:1"), 0, all, &n,
+	assert_int_equal(listen_parse(SPAN("127.0.0.1:1"), 0, all, &n,
 	    &why), 1);
 	((struct sockaddr *)&all[0].a)->sa_data[0] = 0;	/* any free port */
 	((struct sockaddr *)&all[0].a)->sa_data[1] = 0;
-	fd = address_listen(&all[0], 5);
+	fd = listen_open(&all[0], 5);
 	assert_true(fd >= 0);
 	here.n = sizeof(here.a);
 	assert_int_equal(getsockname(fd, (struct sockaddr *)&here.a, &here.n),
 	    0);
-	address_write(&here, &t);
+	listen_write(&here, &t);
 	assert_true(span_starts(text_span(&t), SPAN("127.0.0.1:")));
-	again = address_listen(&here, 5);
+	again = listen_open(&here, 5);
 	assert_int_equal(again, -1);
 	assert_int_equal(errno, EADDRINUSE);
 	close(fd);

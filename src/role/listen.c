@@ -1,7 +1,7 @@
 /*
- * address_list.c - where to listen.
+ * listen.c - where to listen.
  */
-#include "role/address_list.h"
+#include "role/listen.h"
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -92,8 +92,8 @@ parse_word(struct span word, unsigned offset, struct listen_address *out)
 }
 
 int
-address_list_parse(struct span list, unsigned offset,
-    struct listen_address out[ADDRESS_LIST_MAX], size_t *count,
+listen_parse(struct span list, unsigned offset,
+    struct listen_address out[LISTEN_MAX], size_t *count,
     struct text *why)
 {
 	struct span word;
@@ -101,7 +101,7 @@ address_list_parse(struct span list, unsigned offset,
 
 	*count = 0;
 	for (word = span_word(&list); word.n > 0; word = span_word(&list)) {
-		if (*count + 2 > ADDRESS_LIST_MAX) {
+		if (*count + 2 > LISTEN_MAX) {
 			text_str(why, "too many addresses");
 			return 0;
 		}
@@ -117,7 +117,7 @@ address_list_parse(struct span list, unsigned offset,
 }
 
 bool
-address_is_loopback(const struct listen_address *a)
+listen_is_loopback(const struct listen_address *a)
 {
 	struct sockaddr_in in;
 	struct sockaddr_in6 in6;
@@ -131,7 +131,7 @@ address_is_loopback(const struct listen_address *a)
 }
 
 void
-address_write(const struct listen_address *a, struct text *out)
+listen_write(const struct listen_address *a, struct text *out)
 {
 	char host[INET6_ADDRSTRLEN] = "";
 	struct sockaddr_in in;
@@ -149,7 +149,7 @@ address_write(const struct listen_address *a, struct text *out)
 }
 
 int
-address_listen(const struct listen_address *a, int backlog)
+listen_open(const struct listen_address *a, int backlog)
 {
 	int fd = socket(a->a.ss_family,
 	    SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
