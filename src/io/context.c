@@ -38,7 +38,30 @@ void context_entry(void);
 
 void context_begin(struct context *) __attribute__((used));
 
-#if defined(__x86_64__)
+#if defined(CONTEXT_UCONTEXT)
+
+static void
+entry(unsigned high, unsigned low)
+{
+	uintptr_t c = (uintptr_t)((uint64_t)high << 32 | low);
+
+	context_begin((struct context *)c);
+}
+
+static void
+make_frame(struct context *c)
+{
+	uint64_t self = (uintptr_t)c;
+
+	must(getcontext(&c->uc) == 0);
+	c->uc.uc_stack.ss_sp = c->stack;
+	c->uc.uc_stack.ss_size = c->size;
+	c->uc.uc_link = NULL;
+	makecontext(&c->uc, (void (*)(void))(void *)entry, 2,
+	    (unsigned)(self >> 32), (unsigned)self);
+}
+
+#elif defined(__x86_64__)
 
 /* System V ABI: rbx, rbp, r12 to r15, and the two control words. */
 __asm__(
@@ -160,29 +183,6 @@ make_frame(struct context *c)
 	sp[0] = (uintptr_t)c;			/* x19 */
 	sp[11] = (uintptr_t)context_entry;	/* x30 */
 	c->sp = sp;
-}
-
-#else
-
-static void
-entry(unsigned high, unsigned low)
-{
-	uintptr_t c = (uintptr_t)((uint64_t)high << 32 | low);
-
-	context_begin((struct context *)c);
-}
-
-static void
-make_frame(struct context *c)
-{
-	uint64_t self = (uintptr_t)c;
-
-	must(getcontext(&c->uc) == 0);
-	c->uc.uc_stack.ss_sp = c->stack;
-	c->uc.uc_stack.ss_size = c->size;
-	c->uc.uc_link = NULL;
-	makecontext(&c->uc, (void (*)(void))(void *)entry, 2,
-	    (unsigned)(self >> 32), (unsigned)self);
 }
 
 #endif

@@ -14,8 +14,12 @@
 
 #include "base/base.h"
 
+/* -DCONTEXT_UCONTEXT chooses the slow one, to see that it works too. */
 #if !defined(__x86_64__) && !defined(__aarch64__)
+#undef CONTEXT_UCONTEXT
 #define CONTEXT_UCONTEXT 1
+#endif
+#ifdef CONTEXT_UCONTEXT
 #include <ucontext.h>
 #endif
 

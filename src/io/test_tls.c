@@ -6,6 +6,7 @@
  */
 #include "io/tls.h"
 
+#include <poll.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdio.h>
@@ -23,7 +24,10 @@
 
 #include "io/fiber.h"
 #include "io/loop.h"
+#include "io/session.h"
 #include "io/stream.h"
+
+enum { MUCH = 5000000 };
 
 static const monotime_t never = { INT64_MAX };
 
@@ -140,8 +144,10 @@ struct client {
 	const char *before;		/* plain text to begin with */
 	const char *say;
 	size_t echo;			/* bytes to send and see again */
+	size_t drain;			/* bytes to read to the end of */
+	int lines;			/* lines to send, each a record */
 	bool rude;			/* no close_notify */
-	bool connected, resumed, echoed, said_goodbye;
+	bool connected, resumed, echoed, drained, said_goodbye;
 	uint8_t exporter[32], unique[64];
 	size_t unique_n;
 };
@@ -175,6 +181,44 @@ client_echo(struct client *c, SSL *ssl)
 	free(out);
 }
 
+/* Read slowly, then all of it. */
+static void
+client_drain(struct client *c, SSL *ssl)
+{
+	char buf[3000];
+	size_t got = 0;
+	int n;
+
+	while (got < c->drain && (n = SSL_read(ssl, buf, sizeof(buf))) > 0)
+		got += (size_t)n;
+	c->drained = got == c->drain;
+}
+
+/* Lines in three bursts; each comes back as it was. */
+static void
+client_lines(struct client *c, SSL *ssl)
+{
+	char line[20], back[20] = "";
+	int n, sent = 0, seen_lines = 0;
+
+	while (seen_lines < c->lines) {
+		for (int i = 0; i < 7 && sent < c->lines; i++, sent++) {
+			n = snprintf(line, sizeof(line), "line %d\r\n", sent);
+			SSL_write(ssl, line, n);
+		}
+		for (; seen_lines < sent; seen_lines++) {
+			n = snprintf(line, sizeof(line), "line %d\r\n",
+			    seen_lines);
+			for (int at = 0, k; at < n; at += k)
+				if ((k = SSL_read(ssl, back + at, n - at)) <= 0)
+					return;
+			if (memcmp(line, back, (size_t)n) != 0)
+				return;
+		}
+	}
+	c->echoed = true;
+}
+
 static void
 client_bindings(struct client *c, SSL *ssl)
 {
@@ -198,6 +242,10 @@ client_session(struct client *c, SSL *ssl)
 		SSL_write(ssl, c->say, (int)strlen(c->say));
 	if (c->echo > 0)
 		client_echo(c, ssl);
+	if (c->drain > 0)
+		client_drain(c, ssl);
+	if (c->lines > 0)
+		client_lines(c, ssl);
 	if (c->rude) {
 		shutdown(c->fd, SHUT_WR);
 		return;
@@ -276,8 +324,8 @@ server_established(struct server *s)
 	stream_channel_binding(s->stream, "tls-unique", s->unique,
 	    &s->unique_n);
 	if (s->write_much)
-		for (int i = 0; i < 100000 && stream_error(s->stream) == 0;
-		    i++)
+		for (int i = 0; i < MUCH / 100 &&
+		    stream_error(s->stream) == 0; i++)
 			stream_printf(s->stream, "%0100d", 0);
 }
 
@@ -581,6 +629,21 @@ peer_that_reads_nothing(void **state)
 }
 
 static void
+slow_reader_gets_everything(void **state)
+{
+	struct tls_server *tls = server_of(&p256, "1.2", 1);
+	struct server s = { .tls = tls, .write_much = true };
+	struct client c = { .drain = MUCH };
+
+	(void)state;
+	talk(&s, &c);
+	assert_true(c.drained && c.said_goodbye);
+	assert_int_equal(s.filled, 0);
+	SSL_SESSION_free(c.session);
+	tls_server_free(&tls);
+}
+
+static void
 truncation_is_noticed(void **state)
 {
 	struct tls_server *tls = server_of(&p256, "1.2", 1);
@@ -673,6 +736,124 @@ client_verifies_the_name(void **state)
 	assert_true(why.n > 0);
 	text_free(&why);
 	tls_server_free(&tls);
+}
+
+/* -- sessions that park under TLS ---- */
+
+static int greeted, closed;
+
+static enum session_next
+echo_open(struct session *s, void **state)
+{
+	greeted++;
+	*state = s;
+	return SESSION_PARK;
+}
+
+/* One line a call, so that many wait while the next is handled. */
+static enum session_next
+echo_input(void *state)
+{
+	struct stream *s = session_stream(state);
+	struct span in = stream_input(s);
+	size_t at = span_find_char(in, '\n', 0);
+
+	if (at < in.n) {
+		stream_write(s, span_sub(in, 0, at + 1));
+		stream_take(s, at + 1);
+	}
+	return SESSION_PARK;
+}
+
+static void
+echo_close(void *state)
+{
+	(void)state;
+	closed++;
+}
+
+static const struct service echo_service = {
+	.name = "echo", .open = echo_open, .input = echo_input,
+	.close = echo_close,
+};
+
+static struct tls_server *
+same_server(void *arg)
+{
+	return arg;
+}
+
+/* A wire that carries a byte at a time, there and back. */
+struct wire {
+	int from, to;
+	bool ended;
+};
+
+static void
+dribble(void *arg)
+{
+	struct wire *w = arg;
+	char byte;
+
+	while (fiber_wait_fd(w->from, POLLIN, never) == 1 &&
+	    read(w->from, &byte, 1) == 1) {
+		if (write(w->to, &byte, 1) != 1)
+			break;
+		fiber_yield();
+	}
+	shutdown(w->to, SHUT_WR);
+	w->ended = true;
+}
+
+static void
+sessions_park(bool by_bytes)
+{
+	struct tls_server *tls = server_of(&p256, "1.2", 1);
+	struct listener_options o = { .service = &echo_service,
+	    .implicit_tls = true, .handshake_timeout = 10000,
+	    .tls = same_server, .arg = tls };
+	struct client c = { .lines = 20 };
+	struct wire there, back;
+	int near[2], far[2];
+
+	greeted = closed = 0;
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, near), 0);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, far), 0);
+	there = (struct wire){ .from = near[1], .to = far[0] };
+	back = (struct wire){ .from = dup(far[0]), .to = dup(near[1]) };
+	c.fd = near[0];
+	if (by_bytes) {
+		fiber_start(dribble, &there);
+		fiber_start(dribble, &back);
+	} else {
+		c.fd = dup(far[0]);
+		close(far[0]);
+	}
+	assert_int_equal(session_start(&o, far[1]), 1);
+	assert_int_equal(pthread_create(&c.thread, NULL, client_main, &c), 0);
+	while (closed == 0 || (by_bytes && (!there.ended || !back.ended)))
+		loop_turn(10000);
+	pthread_join(c.thread, NULL);
+	assert_true(c.echoed && c.said_goodbye);
+	assert_int_equal(greeted, 1);
+	assert_int_equal(session_count(NULL), 0);
+	SSL_SESSION_free(c.session);
+	close(near[1]);
+	close(back.from);
+	close(back.to);
+	if (by_bytes)
+		close(far[0]);
+	else
+		close(near[0]);
+	tls_server_free(&tls);
+}
+
+static void
+sessions_park_under_tls(void **state)
+{
+	(void)state;
+	sessions_park(false);
+	sessions_park(true);
 }
 
 /* -- the signer's rules ---- */
@@ -777,8 +958,10 @@ main(void)
 		cmocka_unit_test(garbage_ends_the_session),
 		cmocka_unit_test(silence_ends_at_the_deadline),
 		cmocka_unit_test(peer_that_reads_nothing),
+		cmocka_unit_test(slow_reader_gets_everything),
 		cmocka_unit_test(truncation_is_noticed),
 		cmocka_unit_test(client_verifies_the_name),
+		cmocka_unit_test(sessions_park_under_tls),
 		cmocka_unit_test(only_handshakes_are_signed),
 		cmocka_unit_test(bad_material_is_refused_with_words),
 	};
