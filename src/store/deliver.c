@@ -487,6 +487,8 @@ forget_markers(struct group *g, struct work *w)
 static void
 group_applied(struct group *g)
 {
+	for (struct notice *n = g->notices; n != NULL; n = n->next)
+		queue_add(g->queue, &n->token, n->record);
 	for (size_t i = 0; i < g->count; i++) {
 		struct work *w = &g->works[i];
 
@@ -502,9 +504,6 @@ group_applied(struct group *g)
 		g->counts.delivered += w->count > 0;
 		queue_ended(g->queue, w->entry);
 	}
-	for (struct notice *n = g->notices; n != NULL; n = n->next)
-		queue_add(g->queue, &n->token, n->record);
-	g->counts.accepted = 0;
 	queue_count(g->queue, &g->counts);
 }
 

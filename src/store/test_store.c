@@ -2,6 +2,7 @@
  * test_store.c - the fixture of the store's tests.
  */
 #include "test_store.h"
+#include "base/log.h"
 #include "base/secret.h"
 #include "ipc/wire.h"
 
@@ -52,6 +53,7 @@ void
 fixture_open(struct fixture *f, bool disk)
 {
 	memset(f, 0, sizeof(*f));
+	log_set_level(LOG_LEVEL_ERROR);
 	settings_default(&f->settings);
 	f->settings.auth_argon2_memory = 64 << 10;
 	f->settings.auth_argon2_passes = 1;
