@@ -41,7 +41,7 @@ value_at(const struct param *p, const void *base)
 	return (const char *)base + p->offset;
 }
 
-/* Digits, then one of the units. 1, 0 no such number, -1 the unit is missing. */
+/* Digits and one of the units. 1, 0 no such number, -1 no unit given. */
 static int
 number_read(enum param_type type, struct span s, uint64_t *out)
 {

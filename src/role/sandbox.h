@@ -2,8 +2,8 @@
  * sandbox.h - what each role may ask of the system, and nothing else.
  *
  * Called by the role itself before it has read a byte: one thread, no file
- * of its own open yet. Whoever the user is, the same rules hold; only the change of
- * user (identity.h) falls away where the supervisor is not root.
+ * of its own open yet. Whoever the user is, the same rules hold; only the
+ * change of user (identity.h) falls away where the supervisor is not root.
  *
  *	seccomp		the system calls of the role's row; others give EPERM,
  *			those that only an intruder makes end the process
