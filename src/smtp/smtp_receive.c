@@ -36,8 +36,7 @@ struct smtp_message {
 	char last;			/* BDAT: the byte before */
 	uint64_t size;			/* as the client sent it */
 	uint64_t max;
-	uint32_t prefix;		/* bytes of Return-Path */
-	uint32_t fields;		/* bytes of all our fields in front */
+	uint32_t prefix;		/* bytes of Return-Path in front */
 	struct text head;		/* submission: the header, until whole */
 	bool in_head;
 	bool too_large, no_room;
@@ -102,7 +101,6 @@ put_fields(struct smtp_message *m)
 	smtp_received(&o, &t);
 	if (m->in_head && m->head.n <= HEAD_MAX)
 		smtp_complete(&o, text_span(&m->head), &t);
-	m->fields = (uint32_t)t.n;
 	spool_put(m, text_span(&t));
 	if (m->in_head)
 		spool_put(m, text_span(&m->head));
@@ -412,9 +410,9 @@ judge_and_commit(struct smtp *s, struct smtp_message *m)
 		return reply;
 	if (spool_finish(m->spool, &all) != 1)
 		return REPLY_DISK_FULL;
-	header_survey(span_from(all, m->fields), &h);
-	if (h.received > smtp_settings()->smtp_max_received_hops)
-		return REPLY_LOOP;
+	header_survey(span_from(all, m->prefix), &h);
+	if (h.received - 1 > smtp_settings()->smtp_max_received_hops)
+		return REPLY_LOOP;	/* not counting our own */
 	reply = from_objection(s, &h);
 	return reply == REPLY_OK ? commit(s, m, all, h.first_message_id) :
 	    reply;
