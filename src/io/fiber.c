@@ -24,6 +24,7 @@ enum {
 	PAGE = 4096,
 	POOL_WARM = 16,		/* stacks kept with their pages */
 	POOL_MAX = 256,		/* stacks kept at all */
+	SLICE_MS = 2,		/* fiber_share() */
 };
 
 /* The sanitizers' frames are several times as large. */
@@ -39,6 +40,7 @@ struct fiber {
 	void (*fn)(void *);
 	void *arg;
 	struct timer timer;
+	monotime_t since;	/* when it was entered last */
 	bool waiting;
 	bool ready;
 	bool woken;		/* a wake nobody waited for yet */
@@ -151,6 +153,7 @@ enter(struct fiber *f)
 
 	f->back = was != NULL ? &was->context : &here.own;
 	here.running = f;
+	f->since = clock_mono();
 	context_switch(f->back, &f->context);
 	here.running = was;
 	if (!f->ended)
@@ -312,6 +315,16 @@ fiber_yield(void)
 	loop_defer(resume, f);
 	suspend(f);
 	return f->cancelled ? cancelled() : 1;
+}
+
+int
+fiber_share(void)
+{
+	struct fiber *f = here.running;
+
+	if (f == NULL || clock_mono().ms - f->since.ms < SLICE_MS)
+		return 1;
+	return fiber_yield();
 }
 
 /* -- descriptors ---- */

@@ -39,8 +39,10 @@ int fiber_wait_for(const bool *done, monotime_t deadline);
 void fiber_nudge(struct fiber *);
 /* Every wait of it fails from now on, until it returns. */
 void fiber_cancel(struct fiber *);
-/* Let the others run; for long computations, once a millisecond or so. */
-int fiber_yield(void);			/* 1, -1 cancelled */
+/* Let the others run. 1, -1 cancelled. */
+int fiber_yield(void);
+/* The same, if we have run for some milliseconds; cheap, for every loop. */
+int fiber_share(void);
 /* events as for poll(2). 1 ready, 0 deadline, -1. Blocks outside fibers. */
 int fiber_wait_fd(int fd, short events, monotime_t deadline);
 

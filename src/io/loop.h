@@ -27,7 +27,7 @@ struct watch {
 };
 
 int  loop_open(void);			/* 1, -1 */
-void loop_close(void);			/* every watch and timer is idle by then */
+void loop_close(void);	/* every watch and timer is idle by then */
 bool loop_here(void);			/* this thread has one */
 /* Turn until loop_stop(); 1, or -1 when epoll fails. */
 int  loop_run(void);

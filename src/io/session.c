@@ -330,11 +330,13 @@ serve(void *arg)
 	s->fiber = fiber_self();
 	if (s->cut)
 		fiber_cancel(s->fiber);
-	while (!park(s))
+	while (!park(s)) {
 		if (handle(s) == SESSION_CLOSE) {
 			finish(s);
 			return;
 		}
+		(void)fiber_share();
+	}
 }
 
 /* -- the beginning ---- */

@@ -246,6 +246,9 @@ stream_fill(struct stream *s, monotime_t deadline)
 {
 	int came;
 
+	/* A peer as fast as we are would never let us wait. */
+	if (fiber_share() == -1)
+		return -1;
 	for (;;) {
 		if (s->error != 0)
 			return stream_fail(s, s->error);
@@ -336,6 +339,8 @@ stream_flush(struct stream *s)
 		n = s->layer->write(s, b->data + b->from, buffer_held(b));
 		if (n >= 0) {
 			b->from += (size_t)n;
+			if (fiber_share() == -1)
+				return stream_fail(s, errno);
 			continue;
 		}
 		if (errno != EAGAIN)

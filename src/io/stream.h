@@ -68,14 +68,24 @@ int  stream_flush(struct stream *);	/* 1, -1 */
 int  stream_error(const struct stream *);	/* errno kept, 0 none */
 
 /* -- TLS as a layer ---- */
-/* Server handshake over what the stream is now. 1, -1. */
-int  stream_start_tls(struct stream *, struct tls_server *, monotime_t deadline);
-/* Client side, for tests and the relay: verify against `name`, or NULL: none. */
+/*
+ * Server handshake over the socket, after flushing, and after dropping what
+ * plain text is at hand. 1, -1 (the stream is then of no more use).
+ */
+int  stream_start_tls(struct stream *, struct tls_server *,
+    monotime_t deadline);
+/*
+ * Client side, for tests and the relay. The server's name is sent and, when
+ * the client verifies, must be in the certificate; NULL: neither.
+ */
 struct tls_client;
 int  stream_start_tls_client(struct stream *, struct tls_client *,
     const char *name, monotime_t deadline);
 bool stream_is_tls(const struct stream *);
-/* "TLSv1.3 TLS_AES_256_GCM_SHA384"; empty without TLS. */
+/*
+ * "TLSv1.3 TLS_AES_128_GCM_SHA256"; after a handshake that failed, why;
+ * empty without TLS.
+ */
 struct span stream_tls_info(struct stream *);
 /*
  * Channel binding bytes for SASL -PLUS: type "tls-exporter" (RFC 9266) or

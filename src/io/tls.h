@@ -4,7 +4,10 @@
  * A tls_server is a certificate chain with a way to sign. The private key is
  * not here: signatures come from `sign`, which in the edge roles asks the
  * signer role and may wait on the fiber. (A small OpenSSL provider carries
- * the public key and calls `sign`.)
+ * the public key and calls `sign`.) Keys: RSA, ECDSA, Ed25519.
+ *
+ * Not thread-safe but for the making of keys and certificates: a tls_server
+ * and its sessions belong to one thread.
  */
 #ifndef IO_TLS_H
 #define IO_TLS_H
@@ -24,8 +27,9 @@ enum tls_signature {
 };
 
 /*
- * The whole bytes to be signed, not a digest: so the signer can see that
- * they are a TLS handshake's. key is the SHA-256 of the SubjectPublicKeyInfo. 1 and *n, or -1.
+ * The whole bytes to be signed, not a digest: so the signer can see that they
+ * are a TLS handshake's (tls_is_handshake). key is the SHA-256 of the
+ * SubjectPublicKeyInfo. 1 and *n bytes at out, or -1.
  */
 typedef int tls_sign_fn(void *arg, const uint8_t key[32],
     enum tls_signature, struct span message, uint8_t *out, size_t *n,

@@ -231,9 +231,9 @@ add_extension(X509 *cert, int nid, const char *value)
 static bool
 set_serial(X509 *cert)
 {
-	uint64_t serial = random_u64() >> 1;
+	ASN1_INTEGER *serial = X509_get_serialNumber(cert);
 
-	return ASN1_INTEGER_set_uint64(X509_get_serialNumber(cert), serial) == 1;
+	return ASN1_INTEGER_set_uint64(serial, random_u64() >> 1) == 1;
 }
 
 /* The common name is at most 64 long (RFC 5280 A.1); clients read the rest. */
