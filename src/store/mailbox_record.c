@@ -8,6 +8,8 @@
 
 enum { RECORD_VERSION = 1 };
 
+#define UID_MAX (UINT32_MAX - 1)	/* so that there is a next one */
+
 /* ---- keys ------------------------------------------------------------------ */
 
 struct span
@@ -305,7 +307,7 @@ chunk_decode(struct span record, uint32_t first_uid, struct row *rows,
 
 	*n = get_count(&c, CHUNK_UIDS, ROW_BYTES);
 	get_rows(&c, rows, *n, MAX(first_uid, 1),
-	    first_uid + (CHUNK_UIDS - 1));
+	    MIN(first_uid + (CHUNK_UIDS - 1), UID_MAX));
 	return whole(&c);
 }
 
@@ -464,7 +466,7 @@ get_added(struct cursor *c, struct change *change)
 	change->row_count = get_count(c, CHANGE_ROWS_MAX, ROW_BYTES);
 	change->rows = xrealloc(change->rows,
 	    MAX(change->row_count, (size_t)1) * sizeof(*change->rows));
-	get_rows(c, change->rows, change->row_count, 1, UINT32_MAX);
+	get_rows(c, change->rows, change->row_count, 1, UID_MAX);
 	for (size_t i = 0; i < change->row_count && !c->bad; i++)
 		change->rows[i].modseq = change->modseq;
 }

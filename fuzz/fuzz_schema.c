@@ -1,0 +1,160 @@
+/*
+ * fuzz_schema.c - the records of mailboxes and accounts, read from anything.
+ *
+ * The first byte says which record. What is read without complaint must be
+ * written as it was, and a change must leave arrays that hold together.
+ */
+#include "store/mailbox_table.h"
+#include "store/names_record.h"
+
+#include <stdlib.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
+
+static void
+same(const struct text *t, struct span s)
+{
+	must(span_eq(text_span(t), s));
+}
+
+static void
+try_chunk(struct span s, struct text *t)
+{
+	struct row rows[CHUNK_UIDS];
+	size_t n;
+
+	if (chunk_decode(s, 1024, rows, &n) != 1)
+		return;
+	chunk_encode(t, rows, n);
+	same(t, s);
+}
+
+static void
+try_head(struct span s, struct text *t)
+{
+	struct mailbox_head head;
+	struct table table = { 0 };
+
+	if (head_decode(s, &head) != 1)
+		return;
+	head_encode(t, &head);
+	same(t, s);
+	table_set_head(&table, &head);
+	must(table_ready(&table) == 1);
+	table_free(&table);
+}
+
+static void
+try_stones(struct span s, struct text *t)
+{
+	struct tombstone stones[TOMBSTONE_PAGE];
+	struct table table = { .modseq = UINT64_MAX };
+	struct uids uids = { 0 };
+	size_t n;
+
+	if (tombstones_decode(s, stones, &n) != 1)
+		return;
+	tombstones_encode(t, stones, n);
+	same(t, s);
+	table_add_stones(&table, stones, n);
+	must(table_vanished(&table, 0, &uids) == 1);
+	uids_free(&uids);
+	table_free(&table);
+}
+
+static void
+try_done(struct span s)
+{
+	struct done done[DONE_MAX];
+	size_t n;
+
+	done_decode(s, done, &n);
+	for (size_t i = 0; i < n; i++)
+		uids_free(&done[i].sources);
+}
+
+static void
+check_table(const struct table *t)
+{
+	uint64_t bytes = 0;
+	uint32_t unseen = 0;
+
+	for (size_t i = 0; i < t->n; i++) {
+		must(i == 0 || t->rows[i].uid > t->rows[i - 1].uid);
+		bytes += t->rows[i].size;
+		unseen += (t->rows[i].flags & FLAG_SEEN) == 0;
+	}
+	must(bytes == t->bytes);
+	must(unseen == t->unseen);
+}
+
+/* Changes one behind the other, each with its length before it. */
+static void
+try_changes(struct span s)
+{
+	struct mailbox_head head = { .uidvalidity = 1, .uidnext = 1 };
+	struct table table = { 0 };
+	struct change change = { 0 };
+	struct cursor c = { .rest = s };
+	struct uids uids = { 0 };
+
+	table_set_head(&table, &head);
+	for (uint64_t modseq = 1; c.rest.n > 0 && !c.bad; modseq++) {
+		struct span record = get_bytes(&c, c.rest.n);
+
+		if (c.bad || change_decode(record, modseq, &change) != 1)
+			break;
+		table_apply(&table, &change);
+		check_table(&table);
+		table_changed(&table, modseq - 1, &uids);
+	}
+	uids_free(&uids);
+	change_free(&change);
+	table_free(&table);
+}
+
+static void
+try_account(struct span s, struct text *t)
+{
+	struct mailbox_name name;
+	struct intent intent = { 0 };
+
+	if (mailbox_name_decode(s, &name) == 1) {
+		mailbox_name_encode(t, &name);
+		same(t, s);
+	}
+	intent_decode(s, &intent);
+	uids_free(&intent.uids);
+}
+
+int
+LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
+{
+	struct span s = span_of(data, n);
+	struct text t = TEXT_INIT(0);
+
+	if (n == 0)
+		return 0;
+	s = span_from(s, 1);
+	switch (data[0] % 6) {
+	case 0:
+		try_chunk(s, &t);
+		break;
+	case 1:
+		try_head(s, &t);
+		break;
+	case 2:
+		try_stones(s, &t);
+		break;
+	case 3:
+		try_done(s);
+		break;
+	case 4:
+		try_changes(s);
+		break;
+	default:
+		try_account(s, &t);
+	}
+	text_free(&t);
+	return 0;
+}
