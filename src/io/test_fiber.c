@@ -279,6 +279,35 @@ yielding_starves_nobody(void **state)
 	close(fds[1]);
 }
 
+/* Runs for 10 ms between two steps, as far as the clock tells. */
+static void
+compute_and_share(void *arg)
+{
+	struct probe *p = arg;
+
+	for (; p->steps < 2; p->steps++) {
+		fiber_share();
+		clock_test_set((monotime_t){ clock_mono().ms + 10 }, 0);
+		p->result = fiber_share();
+	}
+}
+
+static void
+sharing_yields_after_a_while(void **state)
+{
+	struct probe p = { 0 };
+
+	(void)state;
+	clock_test_set((monotime_t){ 1000 }, 0);
+	fiber_start(compute_and_share, &p);
+	assert_int_equal(p.steps, 0);
+	loop_turn(0);
+	assert_int_equal(p.steps, 1);
+	loop_turn(0);
+	assert_int_equal(p.steps, 2);
+	assert_int_equal(p.result, 1);
+}
+
 static void
 count_up(void *arg)
 {
@@ -401,6 +430,7 @@ main(void)
 		TEST(descriptor_ends_a_wait_and_wakes_are_kept),
 		TEST(outside_a_fiber_the_thread_waits),
 		TEST(yielding_starves_nobody),
+		TEST(sharing_yields_after_a_while),
 		TEST(a_hundred_thousand),
 		TEST(two_thousand_at_once),
 		TEST(registers_survive),

@@ -38,7 +38,7 @@ typedef int tls_sign_fn(void *arg, const uint8_t key[32],
 struct tls_options {
 	struct span chain_pem;		/* leaf first */
 	const char *min_version;	/* "1.2" or "1.3" */
-	const char *ciphers;		/* TLS 1.2 list, NULL: OpenSSL's */
+	const char *ciphers;		/* of TLS 1.2; NULL: ours */
 	uint8_t ticket_key[80];		/* shared by the edge processes */
 	tls_sign_fn *sign;
 	void *sign_arg;
