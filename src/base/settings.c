@@ -222,7 +222,7 @@ settings_decode(struct settings *s, struct span lines, struct text *why)
 
 /* ---- the manual -------------------------------------------------------- */
 
-/* Text that roff takes as it stands: \ and - escaped, no leading dot. */
+/* Text that roff takes as it stands, in a macro too; no leading dot. */
 static void
 roff(struct text *out, const char *s)
 {
@@ -233,6 +233,8 @@ roff(struct text *out, const char *s)
 			text_str(out, "\\e");
 		else if (*s == '-')
 			text_str(out, "\\-");
+		else if (*s == '"')
+			text_str(out, "\\(dq");
 		else
 			text_char(out, *s);
 	}
@@ -279,20 +281,39 @@ manual_range(struct text *out, const struct param *p)
 	}
 }
 
+/* The part of a name before its dot; "" outside a section. */
+static struct span
+section_of(const struct param *p)
+{
+	const char *dot = strchr(p->name, '.');
+
+	return span_of(p->name, dot == NULL ? 0 : (size_t)(dot - p->name));
+}
+
+static void
+manual_row(struct text *out, const struct param *p)
+{
+	text_str(out, ".TP\n.B ");
+	roff(out, p->name);
+	text_str(out, " = ");
+	roff(out, *p->standard == '\0' ? "\"\"" : p->standard);
+	text_str(out, "\n");
+	roff(out, p->about);
+	text_str(out, "\n(");
+	manual_range(out, p);
+	text_str(out, ")\n");
+}
+
 void
 settings_write_manual(struct text *out)
 {
-	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-		const struct param *p = &rows[i];
+	struct span before = SPAN_EMPTY, section;
 
-		text_str(out, ".TP\n.B ");
-		roff(out, p->name);
-		text_str(out, " = ");
-		roff(out, *p->standard == '\0' ? "\"\"" : p->standard);
-		text_str(out, "\n");
-		roff(out, p->about);
-		text_str(out, "\n(");
-		manual_range(out, p);
-		text_str(out, ")\n");
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		section = section_of(&rows[i]);
+		if (!span_eq(section, before))
+			text_printf(out, ".SS %.*s\n", SPAN_ARG(section));
+		before = section;
+		manual_row(out, &rows[i]);
 	}
 }
