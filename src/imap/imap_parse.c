@@ -489,8 +489,10 @@ imap_line_literal(struct span line, struct imap_literal *out)
 		return 0;
 	out->at = text.n - 1 - digits;
 	if (span_u64(span_from(text, text.n - digits), &out->size) != 1 ||
-	    out->size > INT64_MAX)
+	    out->size > INT64_MAX) {
+		out->size = UINT64_MAX;
 		return -1;
+	}
 	return 1;
 }
 

@@ -63,7 +63,7 @@ bool imap_parse_day(struct imap_parser *, int32_t *);
 
 /*
  * Does the line (with its line end) end in a literal's announcement?
- * 1 yes, 0 no, -1 a number beyond 2^63.
+ * 1 yes, 0 no, -1 a number beyond 2^63 (size is then UINT64_MAX).
  */
 struct imap_literal {
 	uint64_t size;

@@ -328,8 +328,6 @@ imap_discard_literal(struct imap_task *t)
 		if ((status = imap_read_line(t)) != 1)
 			return status;
 		status = imap_line_literal(text_span(&t->line), &t->literal);
-		if (status < 0)
-			t->literal.size = UINT64_MAX;
 		t->literal_pending = status != 0;
 	}
 	t->literal_pending = false;
@@ -349,8 +347,6 @@ read_literals(struct imap_task *t, struct imap_reply *why)
 	while ((status = imap_line_literal(span_from(text_span(&t->line),
 	    begin), &t->literal)) != 0) {
 		t->literal_pending = true;
-		if (status < 0)
-			t->literal.size = UINT64_MAX;
 		if ((t->command->how & IMAP_HAS_MESSAGE) != 0 &&
 		    imap_append_wants(t))
 			return true;
