@@ -294,8 +294,8 @@ utf7_decode(struct span in, struct text *out)
 	int done;
 
 	done = utf7_decode_any(in, out) == 1 && !text_full(out) &&
-	    utf7_encode(span_of(out->p + before, out->n - before),
-	    &again) == 1 && span_eq(text_span(&again), in);
+	    utf7_encode(span_from(text_span(out), before), &again) == 1 &&
+	    span_eq(text_span(&again), in);
 	text_free(&again);
 	return done;
 }
