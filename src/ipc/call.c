@@ -121,7 +121,7 @@ link_on_note(struct link *l, enum verb verb, void (*fn)(void *, const void *),
 	l->notes[verb] = (struct callback){ fn, arg };
 }
 
-/* ---- calls: queued, sent, answered ------------------------------------------ */
+/* ---- calls: queued, sent, answered -------------------------------------- */
 
 static void
 queue_add(struct link *l, struct call *c)
@@ -242,7 +242,7 @@ pump(struct link *l)
 			return;
 }
 
-/* ---- what comes -------------------------------------------------------------- */
+/* ---- what comes --------------------------------------------------------- */
 
 static void
 refuse(struct link *l, const char *why)
@@ -372,7 +372,7 @@ link_poll(struct link *l)
 	pump(l);
 }
 
-/* ---- up and down --------------------------------------------------------------- */
+/* ---- up and down -------------------------------------------------------- */
 
 /*
  * Calls that may be made again go back to the queue, before those that were
@@ -455,7 +455,7 @@ link_free(struct link **lp)
 	*lp = NULL;
 }
 
-/* ---- the call itself ------------------------------------------------------------ */
+/* ---- the call itself ---------------------------------------------------- */
 
 /* The thread has nothing else to do: wait in the kernel for the socket. */
 static int

@@ -11,7 +11,7 @@
 enum { QUICK = 10 * 1000, SLOW = 60 * 1000, LONG = 30 * 60 * 1000 };
 enum { ONCE, RETRY };
 
-/* ---- encoding ------------------------------------------------------------- */
+/* ---- encoding ----------------------------------------------------------- */
 
 #define U8(name)		put_u8(t, m->name);
 #define U32(name)		put_u32(t, m->name);
@@ -52,7 +52,7 @@ put_limited(struct text *t, struct span s, size_t limit)
 #include "ipc/contract_undef.h"
 #undef ENCODER
 
-/* ---- decoding ------------------------------------------------------------- */
+/* ---- decoding ----------------------------------------------------------- */
 
 #define U8(name)		m->name = get_u8(c);
 #define U32(name)		m->name = get_u32(c);
@@ -101,7 +101,7 @@ get_result(struct cursor *c)
 #include "ipc/contract_undef.h"
 #undef DECODER
 
-/* ---- before and after ----------------------------------------------------- */
+/* ---- before and after --------------------------------------------------- */
 
 #define U8(name)
 #define U32(name)
@@ -153,7 +153,7 @@ get_result(struct cursor *c)
 #include "ipc/contract_undef.h"
 #undef RELEASE
 
-/* ---- the most bytes each can take without its inline blobs ---------------- */
+/* ---- the most bytes each can take without its inline blobs -------------- */
 
 #define U8(name)		+ 1
 #define U32(name)		+ 4
@@ -179,7 +179,7 @@ get_result(struct cursor *c)
 #include "ipc/contract.def"
 #include "ipc/contract_undef.h"
 
-/* ---- hello ------------------------------------------------------------------ */
+/* ---- hello -------------------------------------------------------------- */
 
 enum { HELLO_NAME_MAX = 64, HELLO_PLAIN = 4 + 4 + 4 + HELLO_NAME_MAX };
 
@@ -232,7 +232,7 @@ hello_agrees(const struct hello_note *m, enum role_bit peer)
 	return m->version == CONTRACT_VERSION && m->role == (uint32_t)peer;
 }
 
-/* ---- the table --------------------------------------------------------------- */
+/* ---- the table ---------------------------------------------------------- */
 
 #define MESSAGE_OF(type)						\
 	{ sizeof(struct type), type##_plain, type##_encode,		\

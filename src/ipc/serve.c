@@ -1,262 +1,33 @@
 /*
- * serve.c - worker threads that share the links of a server.
+ * serve.c - links, the frames that come on them, and their dispatch.
  *
  * Threads stand in groups, each with its own links; a machine with few cores
- * has one. In a group one thread leads: it alone waits for frames, and what
- * it reads it handles itself, answers, and reads on. As long as handlers are
- * quick no other thread is woken, which is what makes a small call cheap.
- * One more thread stands by: when a handler takes longer than a tick, or says
- * that it will (serve_may_block), the one standing by leads on, and the
- * former leader joins the others when it is done. So as many handlers can
- * wait at once as there are threads.
- *
- * Waking a sleeping core costs more than most handlers. So where the next
- * frame usually comes within SPIN_US the leader looks for it that long,
- * giving the core to whoever else wants it between two looks.
- *
- * The leader's turn is one atomic word: its state, and a count that says
- * which handler it is in. Who changes HANDLING to WATCHING is the leader.
+ * has one. Which thread of a group reads is serve_turn.c's business; answers
+ * that wait for the disk are serve_sync.c's; sending is serve_peer.c's.
  *
  * Only a leader takes links away; whoever works for one holds a reference,
  * and gone() runs when the last is dropped.
  */
-#include "ipc/serve.h"
+#include "ipc/serve_impl.h"
 #include "base/log.h"
-#include "io/loop.h"
-#include "ipc/codec.h"
-#include "ipc/serve_peer.h"
 
-#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
-#include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
 enum {
-	GROUPS_MAX = 8,
-	EVENTS = 16,			/* taken from epoll at once */
 	READ_TURN = 32,			/* frames of a link before the next */
-	TICK_MS = 2,			/* how often the standby looks */
-	IDLE_TICKS = 50,		/* until it stops looking */
 	ACCEPTED_MAX = 256,		/* links of one listening socket */
 	SPIN_US = 50,			/* how long a leader looks on */
-	USUAL_MAX = 4 * SPIN_US,
-	USUAL_GOOD = 2 * SPIN_US,	/* seen without looking on */
-
 };
 static const size_t ARENA_LIMIT = (size_t)1200 << 20;
 
-enum { FREE, WATCHING, HANDLING, STATE_MASK = 3, COUNT_ONE = 4 };
-
-struct group {
-	struct server *server;
-	int epoll;
-	size_t threads;			/* 0: served by a loop */
-	struct watch watch;
-	atomic_uint_fast64_t turn;
-	atomic_bool asleep;		/* the standby looks no more */
-	int64_t usual_gap;		/* us until the next frame; leaders' */
-	pthread_mutex_t lock;		/* of what follows */
-	pthread_cond_t standby_wake, follower_wake;
-	bool has_standby;
-};
-
-/* An answer that waits until what it promises is durable. */
-struct deferred {
-	struct deferred *next;
-	struct peer *peer;
-	enum verb verb;
-	uint32_t number;
-	uint64_t ticket;
-	struct frame frame;
-};
-
-struct server {
-	enum role_bit self;
-	const struct handlers *handlers;
-	void *arg;
-	int wake;			/* eventfd, readable when stopping */
-	int64_t spin_us;		/* -1: never, on one core */
-	atomic_bool stopping;
-	struct group groups[GROUPS_MAX];
-	size_t group_count;
-	pthread_mutex_t lock;		/* of what follows */
-	struct peer *peers;
-	uint64_t last_link;
-	size_t accepted;
-	struct worker *workers, *loop_worker;
-	size_t worker_count;
-	bool syncing;			/* the sync thread runs */
-	pthread_t sync_thread;
-	pthread_mutex_t sync_lock;	/* of what follows */
-	pthread_cond_t sync_wake;
-	struct deferred *first, **last;
-};
-
-struct worker {
-	struct group *group;
-	pthread_t thread;
-	bool leading;
-	uint64_t count;			/* of the turn, while leading */
-	struct arena *arena;
-	char *input;			/* FRAME_MAX bytes */
-	struct frame frame;
-	bool on_loop;
-	bool deferred;
-	uint64_t ticket;
-};
-
-static _Thread_local struct worker *current;
-
-/* ---- whose turn it is -------------------------------------------------------- */
-
-static void
-wake_standby(struct group *g)
-{
-	pthread_mutex_lock(&g->lock);
-	atomic_store(&g->asleep, false);
-	pthread_cond_signal(&g->standby_wake);
-	pthread_mutex_unlock(&g->lock);
-}
-
-static void
-turn_begin(struct worker *w)
-{
-	struct group *g = w->group;
-
-	w->count += COUNT_ONE;
-	atomic_store(&g->turn, w->count | HANDLING);
-	if (atomic_load(&g->asleep))
-		wake_standby(g);
-}
-
-/* The handler is done; does this thread still lead? */
-static void
-turn_end(struct worker *w)
-{
-	uint_fast64_t mine = w->count | HANDLING;
-
-	if (w->leading)
-		w->leading = atomic_compare_exchange_strong(&w->group->turn,
-		    &mine, w->count | WATCHING);
-}
-
-static void
-turn_leave(struct worker *w, uint_fast64_t state)
-{
-	struct group *g = w->group;
-	uint_fast64_t mine = w->count | state;
-
-	if (!w->leading || w->on_loop)
-		return;
-	w->leading = false;
-	if (!atomic_compare_exchange_strong(&g->turn, &mine,
-	    w->count | FREE))
-		return;
-	pthread_mutex_lock(&g->lock);
-	atomic_store(&g->asleep, false);
-	pthread_cond_signal(g->has_standby ? &g->standby_wake :
-	    &g->follower_wake);
-	pthread_mutex_unlock(&g->lock);
-}
-
-/* Take the turn from the value that was seen. */
-static bool
-turn_take(struct worker *w, uint_fast64_t seen)
-{
-	w->count = seen & ~(uint64_t)STATE_MASK;
-	w->leading = atomic_compare_exchange_strong(&w->group->turn, &seen,
-	    w->count | WATCHING);
-	return w->leading;
-}
-
-static void
-wait_tick(struct group *g)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	t.tv_nsec += TICK_MS * 1000000L;
-	if (t.tv_nsec >= 1000000000L) {
-		t.tv_nsec -= 1000000000L;
-		t.tv_sec++;
-	}
-	pthread_cond_timedwait(&g->standby_wake, &g->lock, &t);
-}
-
-/*
- * Stand by until the turn is free, or its leader is in the same handler as
- * one tick ago. A group where nothing happens is not looked at any more.
- */
-static void
-stand_by(struct worker *w)
-{
-	struct group *g = w->group;
-	uint_fast64_t seen = atomic_load(&g->turn), now;
-	int idle = 0;
-
-	while (!atomic_load(&g->server->stopping)) {
-		now = atomic_load(&g->turn);
-		if ((now & STATE_MASK) == FREE || (now == seen &&
-		    idle > 0 && (now & STATE_MASK) == HANDLING)) {
-			if (turn_take(w, now))
-				return;
-			continue;
-		}
-		idle = now == seen ? idle + 1 : 1;
-		seen = now;
-		if (idle < IDLE_TICKS) {
-			wait_tick(g);
-			continue;
-		}
-		atomic_store(&g->asleep, true);
-		if (atomic_load(&g->turn) == now)
-			while (atomic_load(&g->asleep) &&
-			    !atomic_load(&g->server->stopping))
-				pthread_cond_wait(&g->standby_wake, &g->lock);
-		atomic_store(&g->asleep, false);
-		idle = 0;
-	}
-}
-
-/* Wait for the turn. Returns leading, or because the server stops. */
-static void
-follow(struct worker *w)
-{
-	struct group *g = w->group;
-	uint_fast64_t now;
-
-	pthread_mutex_lock(&g->lock);
-	while (!w->leading && !atomic_load(&g->server->stopping)) {
-		now = atomic_load(&g->turn);
-		if ((now & STATE_MASK) == FREE && turn_take(w, now))
-			break;
-		if (g->has_standby) {
-			pthread_cond_wait(&g->follower_wake, &g->lock);
-			continue;
-		}
-		g->has_standby = true;
-		stand_by(w);
-		g->has_standby = false;
-		pthread_cond_signal(&g->follower_wake);
-	}
-	pthread_mutex_unlock(&g->lock);
-}
+/* ---- links -------------------------------------------------------------- */
 
 void
-serve_may_block(void)
-{
-	if (current != NULL)
-		turn_leave(current, HANDLING);
-}
-
-/* ---- links ---------------------------------------------------------------------- */
-
-static void
-release(struct server *s, struct peer *p)
+serve_release(struct server *s, struct peer *p)
 {
 	if (!peer_unref(p))
 		return;
@@ -279,7 +50,7 @@ drop(struct server *s, struct peer *p)
 	*at = p->next;
 	s->accepted -= p->accepted;
 	pthread_mutex_unlock(&s->lock);
-	release(s, p);
+	serve_release(s, p);
 }
 
 static void
@@ -365,7 +136,7 @@ accept_one(struct server *s, const struct peer *p)
 	frame_free(&f);
 }
 
-/* ---- a frame ------------------------------------------------------------------------ */
+/* ---- a frame ------------------------------------------------------------ */
 
 #define U8(name)
 #define U32(name)
@@ -410,21 +181,8 @@ dispatch(const struct server *s, enum verb verb, const struct caller *who,
 	}
 }
 
-bool
-serve_after(uint64_t ticket)
-{
-	struct worker *w = current;
-
-	if (w == NULL || !w->group->server->syncing)
-		return false;
-	w->deferred = true;
-	w->ticket = MAX(w->ticket, ticket);
-	return true;
-}
-
-/* An answer without its fields: there was no making the whole one. */
-static void
-encode_failure(struct frame *f, enum verb verb, uint32_t number,
+void
+serve_encode_failure(struct frame *f, enum verb verb, uint32_t number,
     enum result result)
 {
 	union any_message m;
@@ -446,27 +204,11 @@ encode_reply(struct frame *f, enum verb verb, uint32_t number, void *reply)
 	log_event(LOG_LEVEL_ERROR, "ipc.answer",
 	    log_str("verb", codecs[verb].name),
 	    log_str("why", "cannot be encoded"));
-	encode_failure(f, verb, number, RESULT_TEMPORARY);
+	serve_encode_failure(f, verb, number, RESULT_TEMPORARY);
 }
 
-static void
-defer(struct server *s, struct worker *w, struct peer *p, enum verb verb,
-    uint32_t number)
-{
-	struct deferred *d = xmalloc(sizeof(*d));
-
-	*d = (struct deferred){ .peer = peer_ref(p), .verb = verb,
-	    .number = number, .ticket = w->ticket, .frame = w->frame };
-	w->frame = (struct frame){ .bytes = TEXT_INIT(FRAME_MAX) };
-	pthread_mutex_lock(&s->sync_lock);
-	*s->last = d;
-	s->last = &d->next;
-	pthread_cond_signal(&s->sync_wake);
-	pthread_mutex_unlock(&s->sync_lock);
-}
-
-static void
-answer(struct peer *p, struct frame *f)
+void
+serve_answer(struct peer *p, struct frame *f)
 {
 	atomic_fetch_sub(&p->in_flight, 1);
 	peer_answer(p, f);
@@ -490,15 +232,15 @@ handle_call(struct worker *w, struct peer *p, enum verb verb,
 	w->deferred = false;
 	w->ticket = 0;
 	if (takes_long(verb))
-		turn_leave(w, HANDLING);
+		turn_leave(w, TURN_HANDLING);
 	codecs[verb].reply.init(&reply);
 	if (!dispatch(s, verb, &p->caller, w->arena, request, &reply))
 		*(enum result *)&reply = RESULT_INVALID;
 	encode_reply(&w->frame, verb, number, &reply);
 	if (w->deferred)
-		defer(s, w, p, verb, number);
+		sync_defer(s, w, p, verb, number);
 	else
-		answer(p, &w->frame);
+		serve_answer(p, &w->frame);
 	codec_release(verb, FRAME_REPLY, &reply, false);
 	codec_release(verb, FRAME_CALL, request, false);
 	arena_reset(w->arena);
@@ -573,7 +315,7 @@ take_frame(struct worker *w, struct peer *p, struct frame_in *f)
 	} else {
 		handle_note(w, p, (enum verb)f->verb, &m);
 	}
-	release(w->group->server, p);
+	serve_release(w->group->server, p);
 	turn_end(w);
 	return 1;
 }
@@ -600,44 +342,14 @@ serve_peer(struct worker *w, struct peer *p)
 	}
 }
 
-static int64_t
-now_us(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
-}
-
-static int
-wait_events(struct group *g, struct epoll_event *events)
-{
-	int64_t start, gap;
-	int n = epoll_wait(g->epoll, events, EVENTS, 0);
-
-	if (n != 0)
-		return n;
-	start = now_us();
-	while (n == 0 && g->usual_gap <= USUAL_GOOD &&
-	    now_us() - start < g->server->spin_us) {
-		sched_yield();
-		n = epoll_wait(g->epoll, events, EVENTS, 0);
-	}
-	if (n == 0)
-		n = epoll_wait(g->epoll, events, EVENTS, -1);
-	gap = MIN(now_us() - start, USUAL_MAX);
-	g->usual_gap += (gap - g->usual_gap) / 4;
-	return n;
-}
-
 /* One turn of a leader. */
 static void
 lead_turn(struct worker *w)
 {
-	struct epoll_event events[EVENTS];
+	struct epoll_event events[EVENTS_MAX];
 	struct server *s = w->group->server;
-	int n = w->on_loop ? epoll_wait(w->group->epoll, events, EVENTS, 0) :
-	    wait_events(w->group, events);
+	int n = w->on_loop ? epoll_wait(w->group->epoll, events, EVENTS_MAX, 0) :
+	    turn_events(w->group, events);
 
 	for (int i = 0; i < n && w->leading; i++) {
 		struct peer *p = events[i].data.ptr;
@@ -653,7 +365,7 @@ lead_turn(struct worker *w)
 	}
 }
 
-/* ---- threads ---------------------------------------------------------------------- */
+/* ---- threads ------------------------------------------------------------ */
 
 static void
 worker_open(struct worker *w, struct group *g)
@@ -678,97 +390,15 @@ work(void *arg)
 	struct worker *w = arg;
 	struct server *s = w->group->server;
 
-	current = w;
+	serve_worker = w;
 	while (!atomic_load(&s->stopping)) {
-		follow(w);
+		turn_await(w);
 		while (w->leading && !atomic_load(&s->stopping))
 			lead_turn(w);
 	}
-	turn_leave(w, WATCHING);
-	current = NULL;
+	turn_leave(w, TURN_WATCHING);
+	serve_worker = NULL;
 	return NULL;
-}
-
-static void
-settle(struct server *s, struct deferred *d, bool durable)
-{
-	if (!durable) {
-		encode_failure(&d->frame, d->verb, d->number,
-		    RESULT_TEMPORARY);
-	}
-	answer(d->peer, &d->frame);
-	frame_free(&d->frame);
-	release(s, d->peer);
-	free(d);
-}
-
-/* One write to the disk for everybody who came while the last one ran. */
-static void
-sync_all(struct server *s, struct deferred *d)
-{
-	struct deferred *next;
-	uint64_t ticket = 0;
-	bool durable;
-
-	for (const struct deferred *at = d; at != NULL; at = at->next)
-		ticket = MAX(ticket, at->ticket);
-	durable = s->handlers->sync(s->arg, ticket) == 1;
-	for (; d != NULL; d = next) {
-		next = d->next;
-		settle(s, d, durable);
-	}
-}
-
-static void *
-sync_work(void *arg)
-{
-	struct server *s = arg;
-	struct deferred *all;
-
-	pthread_mutex_lock(&s->sync_lock);
-	for (;;) {
-		all = s->first;
-		if (all == NULL && !s->syncing)
-			break;
-		if (all == NULL) {
-			pthread_cond_wait(&s->sync_wake, &s->sync_lock);
-			continue;
-		}
-		s->first = NULL;
-		s->last = &s->first;
-		pthread_mutex_unlock(&s->sync_lock);
-		sync_all(s, all);
-		pthread_mutex_lock(&s->sync_lock);
-	}
-	pthread_mutex_unlock(&s->sync_lock);
-	return NULL;
-}
-
-static void
-group_open(struct group *g, struct server *s)
-{
-	struct epoll_event e = { .events = EPOLLIN, .data.ptr = NULL };
-	pthread_condattr_t attr;
-
-	g->server = s;
-	g->epoll = epoll_create1(EPOLL_CLOEXEC);
-	must(g->epoll >= 0);
-	must(epoll_ctl(g->epoll, EPOLL_CTL_ADD, s->wake, &e) == 0);
-	must(pthread_condattr_init(&attr) == 0);
-	must(pthread_condattr_setclock(&attr, CLOCK_MONOTONIC) == 0);
-	must(pthread_mutex_init(&g->lock, NULL) == 0);
-	must(pthread_cond_init(&g->standby_wake, &attr) == 0);
-	must(pthread_cond_init(&g->follower_wake, &attr) == 0);
-	pthread_condattr_destroy(&attr);
-}
-
-static void
-group_close(struct group *g)
-{
-	close(g->epoll);
-	pthread_mutex_destroy(&g->lock);
-	pthread_cond_destroy(&g->standby_wake);
-	pthread_cond_destroy(&g->follower_wake);
 }
 
 struct server *
@@ -796,13 +426,8 @@ server_new(enum role_bit self, const struct handlers *handlers, void *arg)
 static int
 start_all(struct server *s, size_t threads)
 {
-	if (s->handlers->sync != NULL) {
-		s->syncing = true;
-		if (pthread_create(&s->sync_thread, NULL, sync_work, s) != 0) {
-			s->syncing = false;
-			return -1;
-		}
-	}
+	if (s->handlers->sync != NULL && sync_start(s) < 0)
+		return -1;
 	for (size_t i = 0; i < threads; i++)
 		s->groups[i % s->group_count].threads++;
 	for (; s->worker_count < threads; s->worker_count++) {
@@ -843,23 +468,13 @@ server_stop(struct server *s)
 
 	atomic_store(&s->stopping, true);
 	must(write(s->wake, &one, sizeof(one)) == sizeof(one));
-	for (size_t i = 0; i < s->group_count; i++) {
-		pthread_mutex_lock(&s->groups[i].lock);
-		pthread_cond_broadcast(&s->groups[i].standby_wake);
-		pthread_cond_broadcast(&s->groups[i].follower_wake);
-		pthread_mutex_unlock(&s->groups[i].lock);
-	}
+	for (size_t i = 0; i < s->group_count; i++)
+		group_wake_all(&s->groups[i]);
 	for (size_t i = 0; i < s->worker_count; i++) {
 		pthread_join(s->workers[i].thread, NULL);
 		worker_close(&s->workers[i]);
 	}
-	if (s->syncing) {
-		pthread_mutex_lock(&s->sync_lock);
-		s->syncing = false;
-		pthread_cond_signal(&s->sync_wake);
-		pthread_mutex_unlock(&s->sync_lock);
-		pthread_join(s->sync_thread, NULL);
-	}
+	sync_stop(s);
 	free(s->workers);
 	s->workers = NULL;
 	s->worker_count = 0;
@@ -891,7 +506,7 @@ server_free(struct server **sp)
 	*sp = NULL;
 }
 
-/* ---- on a loop ---------------------------------------------------------------------- */
+/* ---- on a loop ---------------------------------------------------------- */
 
 static void
 on_loop(struct watch *w, uint32_t events)
@@ -922,7 +537,7 @@ server_on_loop(struct server *s)
 	return 1;
 }
 
-/* ---- notes ---------------------------------------------------------------------------- */
+/* ---- notes -------------------------------------------------------------- */
 
 static struct peer *
 find(struct server *s, uint64_t link)
@@ -951,6 +566,6 @@ server_note_mailbox_changed(struct server *s, uint64_t link,
 	codec_encode(&f, VERB_mailbox_changed, FRAME_NOTE, 0, note);
 	status = peer_note(p, &f);
 	frame_free(&f);
-	release(s, p);
+	serve_release(s, p);
 	return status;
 }

@@ -184,7 +184,7 @@ finish(struct server *s, struct house *h)
 	house_close(h);
 }
 
-/* ---- calls ---------------------------------------------------------------- */
+/* ---- calls -------------------------------------------------------------- */
 
 static void
 test_blocking_calls(void **state)
@@ -383,7 +383,7 @@ test_many_links(void **state)
 	finish(s, h);
 }
 
-/* ---- hostile peers -------------------------------------------------------------- */
+/* ---- hostile peers ------------------------------------------------------ */
 
 /* The server ends this link: everything up to its end is read. */
 static void
@@ -590,7 +590,7 @@ test_slow_reader(void **state)
 	finish(s, h);
 }
 
-/* ---- other ways in --------------------------------------------------------------- */
+/* ---- other ways in ------------------------------------------------------ */
 
 /* An address of the abstract namespace, chosen by the kernel. */
 static void

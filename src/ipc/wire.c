@@ -273,7 +273,7 @@ frame_free(struct frame *f)
 	text_free(&f->bytes);
 }
 
-/* ---- a frame coming in --------------------------------------------------- */
+/* ---- a frame coming in -------------------------------------------------- */
 
 /* The descriptors of a received message. false: more than a frame has. */
 static bool
@@ -432,7 +432,7 @@ frame_in_close(struct frame_in *f)
 		close(f->fds[f->fd_next++]);
 }
 
-/* ---- descriptors --------------------------------------------------------- */
+/* ---- descriptors -------------------------------------------------------- */
 
 void
 blob_release(struct blob *b)
