@@ -282,15 +282,21 @@ def test_the_supervisor_is_killed_and_all_comes_back():
         check_all(server, senders)
 
 
-def test_the_disk_is_full():
-    """Its data lives on a small file system of its own."""
+@pytest.mark.parametrize("margin", ["8M", "0"], ids=["margin", "to-the-brim"])
+def test_the_disk_is_full(margin):
+    """Its data lives on a small file system of its own. With a margin the
+    store refuses before the disk is full; without, the disk refuses."""
     small = subprocess.run(["mktemp", "-d"], capture_output=True, text=True,
                            check=True).stdout.strip()
     os.chmod(small, 0o755)
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=48m,mode=755", "small",
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=96m,mode=755", "small",
                     small], check=True)
+    settings = SETTINGS + f"""
+queue {{ min_free_space = {margin}; }}
+store {{ write_buffer = 8M; }}
+"""
     try:
-        with Postrider([f"user{n}" for n in range(USERS)], SETTINGS,
+        with Postrider([f"user{n}" for n in range(USERS)], settings,
                        data=os.path.join(small, "data")) as server:
             with Senders(server, b"0123456789abcdef" * 4096) as senders, \
                     Readers(server) as readers:
