@@ -4,6 +4,7 @@
  */
 #include "test_store.h"
 #include "base/clock.h"
+#include "base/log.h"
 #include "base/secret.h"
 #include "ipc/wire.h"
 #include "store/keeper.h"
@@ -375,27 +376,34 @@ crash_here(const char *where)
 	return 0;
 }
 
-/* Send and deliver, and die at step `step`. Tells `out` what was accepted. */
-_Noreturn static void
-crash_child(struct fixture *f, int step, int out)
+/*
+ * A process of its own (test_queue crash PATH STEP): sends and delivers, and
+ * dies at that step. Says on standard output what was accepted.
+ */
+static int
+crash_child(const char *path, const char *step)
 {
 	struct engine_options options = { .cache_size = 1 << 20,
 	    .write_buffer = 4 << 20, .fault = crash_here };
 	struct text why = TEXT_INIT(0);
-	char path[80];
+	struct fixture f = { .arena = arena_new(64 << 20) };
+	char engine[80];
 
-	snprintf(path, sizeof(path), "%s/engine", f->path);
-	crash_countdown = step;
-	f->engine = engine_rocksdb_open(path, &options, &why);
-	if (f->engine != NULL)
-		f->store = store_open(f->engine, &f->settings, f->key,
-		    f->path, &why);
-	if (f->store == NULL)
+	settings_default(&f.settings);
+	f.settings.queue_min_free_space = 0;
+	log_set_level(LOG_LEVEL_ERROR);
+	snprintf(engine, sizeof(engine), "%s/engine", path);
+	crash_countdown = atoi(step);
+	f.engine = engine_rocksdb_open(engine, &options, &why);
+	if (f.engine != NULL)
+		f.store = store_open(f.engine, &f.settings, f.key, path,
+		    &why);
+	if (f.store == NULL)
 		_exit(2);
 	for (unsigned i = 0; i < CRASH_MESSAGES; i++)
-		if (send_numbered(f, i, "both@example.test") == RESULT_OK)
-			(void)!write(out, "+", 1);
-	queue_settle(f->store->queue);
+		if (send_numbered(&f, i, "both@example.test") == RESULT_OK)
+			(void)!write(STDOUT_FILENO, "+", 1);
+	queue_settle(f.store->queue);
 	_exit(0);
 }
 
@@ -403,21 +411,26 @@ crash_child(struct fixture *f, int step, int out)
 static int
 crash_once(struct fixture *f, int step, size_t *accepted)
 {
-	char buffer[CRASH_MESSAGES];
+	char number[16], said[CRASH_MESSAGES];
 	int ends[2], status;
 	ssize_t n;
 	pid_t pid;
 
 	store_free(&f->store);
 	engine_close(&f->engine);
+	snprintf(number, sizeof(number), "%d", step);
 	assert_int_equal(pipe(ends), 0);
 	pid = fork();
 	assert_true(pid >= 0);
-	if (pid == 0)
-		crash_child(f, step, ends[1]);
+	if (pid == 0) {
+		dup2(ends[1], STDOUT_FILENO);
+		execl("/proc/self/exe", "test_queue", "crash", f->path,
+		    number, (char *)NULL);
+		_exit(3);
+	}
 	close(ends[1]);
 	*accepted = 0;
-	while ((n = read(ends[0], buffer, sizeof(buffer))) > 0)
+	while ((n = read(ends[0], said, sizeof(said))) > 0)
 		*accepted += (size_t)n;
 	close(ends[0]);
 	assert_int_equal(waitpid(pid, &status, 0), pid);
@@ -524,7 +537,7 @@ test_many(void **state)
 }
 
 int
-main(void)
+main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_memory),
@@ -539,5 +552,7 @@ main(void)
 		cmocka_unit_test(test_many),
 	};
 
+	if (argc == 4 && strcmp(argv[1], "crash") == 0)
+		return crash_child(argv[2], argv[3]);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
