@@ -440,6 +440,28 @@ casemap_one(struct text *out, int32_t code)
 	}
 }
 
+/*
+ * ASCII to upper case, eight letters at a time: adding to the low seven bits
+ * of each byte carries into the eighth from "a" on, and from behind "z" on.
+ */
+static void
+ascii_to_upper(char *to, const char *from, size_t n)
+{
+	const uint64_t ones = UINT64_C(0x0101010101010101);
+	uint64_t eight, lower;
+	size_t i;
+
+	for (i = 0; i + 8 <= n; i += 8) {
+		memcpy(&eight, from + i, 8);
+		lower = (eight + ones * (0x80 - 'a')) &
+		    ~(eight + ones * (0x7f - 'z')) & (ones << 7);
+		eight ^= lower >> 2;
+		memcpy(to + i, &eight, 8);
+	}
+	for (; i < n; i++)
+		to[i] = ascii_upper(from[i]);
+}
+
 void
 casemap_add(struct text *out, struct span s)
 {
@@ -447,17 +469,11 @@ casemap_add(struct text *out, struct span s)
 	char *to;
 
 	while (at < s.n) {
-		to = text_room(out, s.n - at);
-		if (to == NULL)
-			return;
-		for (n = 0; at + n < s.n; n++) {
-			unsigned char c = (unsigned char)s.p[at + n];
-
-			if (c >= 0x80)
-				break;
-			to[n] = (char)(c - ((unsigned)c - 'a' < 26u ? 32 : 0));
+		n = utf8_ascii_run(span_from(s, at));
+		if (n > 0 && (to = text_room(out, n)) != NULL) {
+			ascii_to_upper(to, s.p + at, n);
+			text_grew(out, n);
 		}
-		text_grew(out, n);
 		at += n;
 		while (at < s.n && (unsigned char)s.p[at] >= 0x80)
 			casemap_one(out, utf8_next(s, &at));

@@ -144,6 +144,28 @@ test_casemap(void **state)
 	assert_true(same("\xff", "\xef\xbf\xbd"));
 }
 
+/* Every ASCII byte, at every place within eight. */
+static void
+test_casemap_ascii(void **state)
+{
+	struct text in = TEXT_INIT(0), out = TEXT_INIT(0);
+	size_t i, skip;
+
+	(void)state;
+	for (i = 0; i < 1024; i++)
+		text_char(&in, (char)(i % 128));
+	for (skip = 0; skip < 9; skip++) {
+		text_clear(&out);
+		casemap_add(&out, span_from(text_span(&in), skip));
+		assert_int_equal(out.n, in.n - skip);
+		for (i = 0; i < out.n; i++)
+			assert_int_equal(out.p[i],
+			    ascii_upper(in.p[skip + i]));
+	}
+	text_free(&in);
+	text_free(&out);
+}
+
 static void
 test_casefold(void **state)
 {
@@ -173,6 +195,7 @@ main(void)
 		cmocka_unit_test(test_strict),
 		cmocka_unit_test(test_limit_holds),
 		cmocka_unit_test(test_casemap),
+		cmocka_unit_test(test_casemap_ascii),
 		cmocka_unit_test(test_casefold),
 	};
 
