@@ -45,11 +45,11 @@ text_move(struct text *t, size_t room)
 		return;
 	}
 	p = xmalloc(room);
-	if (t->n > 0)
+	if (t->p != NULL) {
 		memcpy(p, t->p, t->n);
-	if (t->p != NULL)
 		secret_wipe(t->p, t->n);
-	free(t->p);
+		free(t->p);
+	}
 	t->p = p;
 	t->room = room;
 }
