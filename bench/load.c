@@ -287,7 +287,8 @@ imap_select(struct connection *c)
 
 	conn_send(c, "a SELECT INBOX\r\n", 16);
 	while (strncmp(conn_line(c), "a ", 2) != 0)
-		if (sscanf(c->line, "* %u EXISTS", &n) == 1)
+		if (sscanf(c->line, "* %u ", &n) == 1 &&
+		    strstr(c->line, " EXISTS") != NULL)
 			exists = n;
 	if (strncmp(c->line, "a OK", 4) != 0)
 		die("SELECT: %s", c->line);

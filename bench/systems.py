@@ -248,7 +248,10 @@ class Peers:
                      f"{self.dovecot}/run/master.pid"):
             try:
                 with open(path) as f:
-                    pids.append(int(f.read()))
+                    pid = int(f.read())
+                with open(f"/proc/{pid}/comm") as f:
+                    if f.read().strip() in ("master", "dovecot"):
+                        pids.append(pid)
             except (OSError, ValueError):
                 pass
         return pids
@@ -328,7 +331,7 @@ first_valid_uid = {uid}
 mail_location = sdbox:~/sdbox
 mail_fsync = optimized
 mail_max_userip_connections = 10000
-imap_hibernate_timeout = {hibernate}
+imap_hibernate_timeout = {hibernate}s
 auth_cache_size = 10M
 passdb {{
   driver = passwd-file
