@@ -298,7 +298,7 @@ store {{ write_buffer = 8M; }}
     try:
         with Postrider([f"user{n}" for n in range(USERS)], settings,
                        data=os.path.join(small, "data")) as server:
-            with Senders(server, b"0123456789abcdef" * 4096) as senders, \
+            with Senders(server, b"0123456789abcdef\r\n" * 4096) as senders, \
                     Readers(server) as readers:
                 # until it is full: refusals begin, and only temporary ones
                 eventually(lambda: senders.refused > 200 or senders.errors, 60)
