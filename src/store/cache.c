@@ -19,9 +19,9 @@ struct entry {
 struct cache {
 	pthread_mutex_t lock;
 	struct map *map;
-	struct entry ends;		/* .older: the newest; .newer: the oldest */
 	size_t max;
 	uint64_t generation;
+	struct entry ends;	/* last: .older: the newest; .newer: the oldest */
 };
 
 struct cache *
