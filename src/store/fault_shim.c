@@ -8,6 +8,7 @@
  * write counts pwrite too; fdatasync counts fsync. From the n-th call on,
  * FAULT_COUNT calls fail (1 when it is not set).
  */
+#undef _FILE_OFFSET_BITS		/* it would make one of pwrite, pwrite64 */
 #include <dlfcn.h>
 #include <errno.h>
 #include <stdatomic.h>
