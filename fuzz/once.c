@@ -1,5 +1,5 @@
 /*
- * fuzz_once.c - without libFuzzer: each file of the given folders, once.
+ * once.c - without libFuzzer: each file of the given folders, once.
  */
 #include "base/base.h"
 
