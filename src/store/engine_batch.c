@@ -109,6 +109,7 @@ batch_body(struct batch *b, struct body_id id, struct span head,
 {
 	struct op *op = add(b, OP_BODY);
 
+	b->bodies++;
 	op->body = id;
 	op->value = copy(b, summary, ENGINE_VALUE_MAX);
 	if (head.n > ENGINE_BODY_INLINE ||
@@ -147,6 +148,9 @@ batch_unlink(struct batch *b, struct body_id id, struct span holder)
 bool
 batch_stores(const struct batch *b, size_t n, const struct body_id *id)
 {
+	/* A copy of many messages links much and stores nothing. */
+	if (b->bodies == 0)
+		return false;
 	for (size_t i = 0; i < n; i++)
 		if (b->ops[i].kind == OP_BODY &&
 		    memcmp(&b->ops[i].body, id, sizeof(*id)) == 0)

@@ -26,6 +26,7 @@ struct batch {
 	uint64_t expect;
 	struct op *ops;
 	size_t count, room;
+	size_t bodies;		/* of the operations, those of OP_BODY */
 	size_t bytes;		/* of everything an engine writes for it */
 	struct arena *arena;	/* the copies */
 };
