@@ -178,7 +178,7 @@ class Peers:
         self.user = pwd.getpwnam("mail")
         self.postfix = f"{directory}/postfix"
         self.dovecot = f"{directory}/dovecot"
-        self.hibernate = 0
+        self.hibernate = None      # seconds; 0 never
         self.make_postfix()
         self.make_dovecot()
 
@@ -204,16 +204,29 @@ class Peers:
         for name in ("", "/run", "/mail"):
             os.makedirs(self.dovecot + name, exist_ok=True)
         shutil.chown(f"{self.dovecot}/mail", "mail", "mail")
-        write(f"{self.dovecot}/users", "".join(
-            f"{a}:{{PLAIN}}{PASSWORD}:{self.user.pw_uid}:"
-            f"{self.user.pw_gid}::{self.dovecot}/mail/{a}::\n"
-            for a in accounts()), 0o644)
+
+    def write_users(self):
+        """One uid for all, so that processes serve one after the other; but
+        the kernel gives each uid 128 inotify instances, without which nobody
+        hibernates: so each has his own where that is measured."""
+        lines = []
+        for i, account in enumerate(accounts()):
+            uid, home = self.user.pw_uid, f"{self.dovecot}/mail/{account}"
+            if self.hibernate is not None:
+                uid, home = 20000 + i, f"{self.dovecot}/idle/{account}"
+                os.makedirs(home, exist_ok=True)
+                os.chown(home, uid, self.user.pw_gid)
+            lines.append(f"{account}:{{PLAIN}}{PASSWORD}:{uid}:"
+                         f"{self.user.pw_gid}::{home}::\n")
+        write(f"{self.dovecot}/users", "".join(lines))
 
     def write_config(self):
+        self.write_users()
         write(f"{self.dovecot}/dovecot.conf", DOVECOT.format(
             dir=self.dovecot, imap=self.imap, imaps=self.imaps,
             pop3=self.pop3, certificate=self.certificate,
-            hibernate=self.hibernate, uid=self.user.pw_uid))
+            hibernate=self.hibernate or 0, uid=self.user.pw_uid,
+            reuse=1000 if self.hibernate is None else 1))
 
     def start_dovecot(self):
         self.write_config()
@@ -358,7 +371,7 @@ service imap-login {{
 }}
 service imap {{
   process_limit = 3000
-  service_count = 1000
+  service_count = {reuse}
   process_min_avail = 8
   unix_listener imap-master {{
     user = dovecot
@@ -367,8 +380,7 @@ service imap {{
 service imap-hibernate {{
   client_limit = 4000
   unix_listener imap-hibernate {{
-    mode = 0660
-    group = mail
+    mode = 0666
   }}
 }}
 service pop3-login {{
