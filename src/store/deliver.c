@@ -522,33 +522,48 @@ group_failed(struct group *g, int error)
 			queue_wait(g->queue, g->works[i].entry, due);
 }
 
+/* What could not be read comes again: at once if only room was lacking. */
 static void
-deliver_group(struct group *g)
+give_back_skipped(struct group *g)
 {
-	int rc;
-
-	g->now = clock_wall();
-	g->batch = batch_new(queue_partition);
 	for (size_t i = 0; i < g->count; i++)
-		deliver_envelope(g, &g->works[i]);
-	rc = commit_trace(g);
+		if (g->works[i].outcome == OUTCOME_SKIPPED)
+			queue_wait(g->queue, g->works[i].entry,
+			    g->now / 1000000 + (g->crowded ? 0 : HELD_RETRY));
+}
+
+static void
+group_begin(struct group *g, struct queue *q, struct arena *arena)
+{
+	memset(g, 0, sizeof(*g));
+	g->queue = q;
+	g->store = q->store;
+	g->arena = arena;
+	g->batch = batch_new(queue_partition);
+}
+
+static void
+group_end(struct group *g)
+{
+	int rc = commit_trace(g);
+
 	if (rc == 1)
 		rc = engine_commit(g->store->engine, g->batch, NULL);
 	if (rc == 1)
 		group_applied(g);
 	else
 		group_failed(g, errno);
-	for (size_t i = 0; i < g->count; i++) {
-		struct work *w = &g->works[i];
-
-		if (w->outcome == OUTCOME_SKIPPED)
-			queue_wait(g->queue, w->entry, g->now / 1000000 +
-			    (g->crowded ? 0 : HELD_RETRY));
-		text_free(&w->rows);
-	}
+	give_back_skipped(g);
+	for (size_t i = 0; i < g->count; i++)
+		text_free(&g->works[i].rows);
 	batch_free(&g->batch);
+	arena_reset(g->arena);
 }
 
+/*
+ * Deliveries are made as they come; the group ends when it is full or when
+ * nothing more comes for a moment.
+ */
 void *
 deliver_thread(void *arg)
 {
@@ -558,16 +573,21 @@ deliver_thread(void *arg)
 	struct arena *arena = arena_new(GROUP_MEMORY);
 	size_t n;
 
-	while ((n = queue_take(q, entries, QUEUE_GROUP)) > 0) {
-		memset(g, 0, sizeof(*g));
-		g->queue = q;
-		g->store = q->store;
-		g->arena = arena;
-		g->count = n;
-		for (size_t i = 0; i < n; i++)
-			g->works[i].entry = entries[i];
-		deliver_group(g);
-		arena_reset(arena);
+	while ((n = queue_take(q, entries, QUEUE_GROUP, false)) > 0) {
+		group_begin(g, q, arena);
+		do {
+			g->now = clock_wall();
+			for (size_t i = 0; i < n; i++) {
+				struct work *w = &g->works[g->count++];
+
+				w->entry = entries[i];
+				deliver_envelope(g, w);
+			}
+			n = g->count == QUEUE_GROUP || g->crowded ? 0 :
+			    queue_take(q, entries, QUEUE_GROUP - g->count,
+			    true);
+		} while (n > 0);
+		group_end(g);
 	}
 	arena_free(&arena);
 	free(g);

@@ -21,7 +21,11 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { AT_HAND_MAX = 4096 };
+enum {
+	AT_HAND_MAX = 4096,
+	LINGER_MS = 2,			/* how long a worker waits for more */
+	LINGER_READY = 16,		/* so many do not wait for that */
+};
 
 struct queue *
 queue_new(struct store *store)
@@ -36,6 +40,7 @@ queue_new(struct store *store)
 	pthread_condattr_init(&attr);
 	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
 	pthread_cond_init(&q->work, &attr);
+	pthread_cond_init(&q->more, &attr);
 	pthread_cond_init(&q->settled, &attr);
 	pthread_condattr_destroy(&attr);
 	return q;
@@ -64,6 +69,7 @@ queue_free(struct queue **qp)
 	map_free(&q->live);
 	schedule_free(&q->schedule);
 	pthread_cond_destroy(&q->work);
+	pthread_cond_destroy(&q->more);
 	pthread_cond_destroy(&q->settled);
 	pthread_mutex_destroy(&q->lock);
 	free(q);
@@ -116,7 +122,11 @@ entry_ready(struct queue *q, struct queue_entry *e)
 	*q->last = e;
 	q->last = &e->next;
 	q->ready++;
-	pthread_cond_signal(&q->work);
+	/* Who lingers looks by itself: a wake-up costs more than a delivery. */
+	if (q->lingering == 0)
+		pthread_cond_signal(&q->work);
+	else if (q->ready == LINGER_READY)
+		pthread_cond_signal(&q->more);
 }
 
 /* What is due moves from the schedule to the ready. */
@@ -306,15 +316,36 @@ wait_for_work(struct queue *q)
 	pthread_cond_timedwait(&q->work, &q->lock, &until);
 }
 
+static void
+wait_for_more(struct queue *q)
+{
+	struct timespec until;
+
+	clock_gettime(CLOCK_MONOTONIC, &until);
+	until.tv_nsec += LINGER_MS * 1000000;
+	if (until.tv_nsec >= 1000000000) {
+		until.tv_nsec -= 1000000000;
+		until.tv_sec++;
+	}
+	q->lingering++;
+	while (!q->stopping && q->ready < LINGER_READY &&
+	    pthread_cond_timedwait(&q->more, &q->lock, &until) == 0)
+		continue;
+	q->lingering--;
+}
+
 size_t
-queue_take(struct queue *q, struct queue_entry **out, size_t max)
+queue_take(struct queue *q, struct queue_entry **out, size_t max,
+    bool linger)
 {
 	size_t n = 0;
 
 	pthread_mutex_lock(&q->lock);
+	if (linger && q->first == NULL)
+		wait_for_more(q);
 	for (;;) {
 		move_due(q, clock_wall_seconds());
-		if (q->stopping || q->first != NULL)
+		if (q->stopping || q->first != NULL || linger)
 			break;
 		wait_for_work(q);
 	}
@@ -517,6 +548,7 @@ queue_stop(struct queue *q)
 	pthread_mutex_lock(&q->lock);
 	q->stopping = true;
 	pthread_cond_broadcast(&q->work);
+	pthread_cond_broadcast(&q->more);
 	pthread_mutex_unlock(&q->lock);
 	for (size_t i = 0; i < q->thread_count; i++)
 		pthread_join(q->threads[i], NULL);

@@ -39,12 +39,13 @@ struct queue_counts {
 struct queue {
 	struct store *store;
 	pthread_mutex_t lock;
-	pthread_cond_t work;		/* something is ready, or stop */
+	pthread_cond_t work;		/* for those who have nothing to do */
+	pthread_cond_t more;		/* for those who linger */
 	pthread_cond_t settled;		/* something was committed or ended */
 	struct map *live;		/* by token */
 	struct schedule schedule;
 	struct queue_entry *first, **last;	/* ready, in order */
-	size_t ready, busy, at_hand;
+	size_t ready, busy, at_hand, lingering;
 	bool stopping, disk_full;
 	struct queue_counts counts;
 	pthread_t threads[64];
@@ -77,8 +78,12 @@ int  queue_put(struct store *, struct batch *, const struct submission *,
 void queue_holder(struct text *out, const struct token *);
 
 /* -- for deliver.c ---------------------------------------------------------- */
-/* Up to `max` that are due, BUSY from now on; waits. 0: stop. */
-size_t queue_take(struct queue *, struct queue_entry **, size_t max);
+/*
+ * Up to `max` that are due, BUSY from now on. Waits until there are some; who
+ * has others in hand lingers for a moment only. 0: none came, or stop.
+ */
+size_t queue_take(struct queue *, struct queue_entry **, size_t max,
+    bool linger);
 /* Its envelope; spans live in the arena. 1, 0 it is gone, -1. */
 int  queue_load(struct queue *, struct queue_entry *, struct arena *,
     struct envelope *);
