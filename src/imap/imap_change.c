@@ -134,87 +134,96 @@ imap_refresh(struct imap_session *s, struct arena *arena)
 
 /* -- telling --------------------------------------------------------------------- */
 
+enum { LINES_FULL = 8 << 10 };		/* then they go to the stream */
+
+void
+imap_say(struct imap_session *s, struct text *lines, bool all)
+{
+	if (lines->n == 0 || (!all && lines->n < LINES_FULL))
+		return;
+	stream_write(s->stream, text_span(lines));
+	text_clear(lines);
+}
+
+void
+imap_add_number_line(struct text *lines, uint32_t number, const char *what)
+{
+	text_str(lines, "* ");
+	text_u64(lines, number);
+	text_str(lines, what);
+}
+
 void
 imap_tell_flags(struct imap_session *s, uint32_t index, bool with_uid,
-    struct text *line)
+    struct text *lines)
 {
 	const struct imap_view *view = &s->box->view;
 	const struct message_row *row = &view->rows[index];
 
-	text_clear(line);
-	text_str(line, "* ");
-	text_u64(line, index + 1);
-	text_str(line, " FETCH (");
+	imap_add_number_line(lines, index + 1, " FETCH (");
 	if (with_uid) {
-		text_str(line, "UID ");
-		text_u64(line, row->uid);
-		text_char(line, ' ');
+		text_str(lines, "UID ");
+		text_u64(lines, row->uid);
+		text_char(lines, ' ');
 	}
-	text_str(line, "FLAGS (");
-	imap_view_add_flags(view, line, row->flags);
+	text_str(lines, "FLAGS (");
+	imap_view_add_flags(view, lines, row->flags);
 	if (s->condstore) {
-		text_str(line, ") MODSEQ (");
-		text_u64(line, imap_row_modseq(row));
+		text_str(lines, ") MODSEQ (");
+		text_u64(lines, imap_row_modseq(row));
 	}
-	text_str(line, "))\r\n");
-	stream_write(s->stream, text_span(line));
+	text_str(lines, "))\r\n");
 	imap_view_told(&s->box->view, index);
 }
 
-static void
-tell_number(struct imap_session *s, uint32_t number, const char *what,
-    struct text *line)
-{
-	text_clear(line);
-	text_str(line, "* ");
-	text_u64(line, number);
-	text_str(line, what);
-	stream_write(s->stream, text_span(line));
-}
-
 void
-imap_tell_keywords(struct imap_session *s, struct text *line)
+imap_tell_keywords(struct imap_session *s, struct text *lines)
 {
-	const struct imap_view *view = &s->box->view;
+	struct imap_view *view = &s->box->view;
 
-	text_clear(line);
-	text_str(line, "* FLAGS (");
-	imap_view_add_all_flags(view, line);
-	text_str(line, ")\r\n* OK [PERMANENTFLAGS (");
-	if (!s->box->read_only) {
-		imap_view_add_all_flags(view, line);
-		if (view->keyword_count < KEYWORDS_MAX)
-			text_str(line, " \\*");
+	view->tell_keywords = false;
+	text_str(lines, "* FLAGS (");
+	imap_view_add_all_flags(view, lines);
+	text_str(lines, ")\r\n* OK [PERMANENTFLAGS (");
+	if (s->box->read_only) {
+		text_str(lines, ")] Nothing can be changed\r\n");
+		return;
 	}
-	text_str(line, s->box->read_only ? ")] Nothing can be changed\r\n"
-	    : ")] These can be changed\r\n");
-	stream_write(s->stream, text_span(line));
+	imap_view_add_all_flags(view, lines);
+	if (view->keyword_count < KEYWORDS_MAX)
+		text_str(lines, " \\*");
+	text_str(lines, ")] These can be changed\r\n");
 }
 
 void
 imap_tell(struct imap_session *s, bool expunges, bool with_uid)
 {
-	struct text line = TEXT_INIT(64 << 10);
+	struct text lines = TEXT_INIT(0);
 	struct imap_event event;
 
 	while (imap_view_next(&s->box->view, expunges, &event)) {
 		switch (event.kind) {
 		case IMAP_EVENT_EXPUNGE:
-			tell_number(s, event.number, " EXPUNGE\r\n", &line);
+			imap_add_number_line(&lines, event.number,
+			    " EXPUNGE\r\n");
 			break;
 		case IMAP_EVENT_KEYWORDS:
-			imap_tell_keywords(s, &line);
+			imap_tell_keywords(s, &lines);
 			break;
 		case IMAP_EVENT_EXISTS:
-			tell_number(s, event.number, " EXISTS\r\n", &line);
+			imap_add_number_line(&lines, event.number,
+			    " EXISTS\r\n");
 			break;
 		case IMAP_EVENT_RECENT:
-			tell_number(s, event.number, " RECENT\r\n", &line);
+			imap_add_number_line(&lines, event.number,
+			    " RECENT\r\n");
 			break;
 		case IMAP_EVENT_FETCH:
-			imap_tell_flags(s, event.number - 1, with_uid, &line);
+			imap_tell_flags(s, event.number - 1, with_uid, &lines);
 			break;
 		}
+		imap_say(s, &lines, false);
 	}
-	text_free(&line);
+	imap_say(s, &lines, true);
+	text_free(&lines);
 }

@@ -144,20 +144,23 @@ struct open_rows {
 	size_t count;
 };
 
-static uint32_t
+static uint64_t
 size_of(const struct run *r, const struct open_rows *o, size_t i)
 {
 	return r->t->s->box->view.rows[r->block[o->entry[i]].index].size;
 }
 
-/* From `from` on, as many as are got together. */
+/* From `from` on, as many as are got together: small ones. Of a larger message
+ * the header, where that will do, is got by itself. */
 static size_t
 group_end(const struct run *r, const struct open_rows *o, size_t from)
 {
+	uint64_t alone = (r->needs & IMAP_NEED_BYTES) != 0 ? GROUP_ALONE
+	    : IMAP_MESSAGE_HEADER;
 	uint64_t bytes = 0;
 	size_t end = from;
 
-	while (end < o->count && size_of(r, o, end) <= GROUP_ALONE &&
+	while (end < o->count && size_of(r, o, end) <= alone &&
 	    bytes + size_of(r, o, end) <= GROUP_BYTES)
 		bytes += size_of(r, o, end++);
 	return MAX(end, from + 1);
@@ -170,7 +173,8 @@ match_group(struct run *r, struct open_rows *o, size_t from, size_t end)
 	int status = 1;
 
 	memset(o->bodies + from, 0, (end - from) * sizeof(*o->bodies));
-	if ((r->needs & IMAP_NEED_BYTES) != 0 && end - from > 1)
+	if ((r->needs & (IMAP_NEED_BYTES | IMAP_NEED_HEADER)) != 0 &&
+	    end - from > 1)
 		status = imap_get_bodies(r->t, r->block_arena, o->uid + from,
 		    end - from, o->bodies + from, &blob);
 	for (size_t i = from; status == 1 && i < end; i++) {

@@ -46,7 +46,6 @@ describe(struct imap_session *s)
 	uint32_t unseen = first_unseen(view);
 
 	imap_tell_keywords(s, &line);
-	text_clear(&line);
 	text_printf(&line, "* %u EXISTS\r\n* %u RECENT\r\n", view->count,
 	    view->recent);
 	if (unseen != 0)

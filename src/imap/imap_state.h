@@ -127,11 +127,15 @@ int  imap_refresh(struct imap_session *, struct arena *);
 bool imap_apply(struct imap_session *, const struct imap_changes *);
 /* Say what the client does not know yet. */
 void imap_tell(struct imap_session *, bool expunges, bool with_uid);
-/* "* 4 FETCH (UID 9 FLAGS (\Seen) MODSEQ (7))" of a row, told. */
+/* Lines to the client, when there are many of them or `all`. */
+void imap_say(struct imap_session *, struct text *lines, bool all);
+void imap_add_number_line(struct text *lines, uint32_t number,
+    const char *what);
+/* "* 4 FETCH (UID 9 FLAGS (\Seen) MODSEQ (7))" of a row, told thereby. */
 void imap_tell_flags(struct imap_session *, uint32_t index, bool with_uid,
-    struct text *line);
+    struct text *lines);
 /* "* FLAGS (...)" and PERMANENTFLAGS. */
-void imap_tell_keywords(struct imap_session *, struct text *line);
+void imap_tell_keywords(struct imap_session *, struct text *lines);
 void imap_watch_set(struct imap_session *);
 void imap_watch_clear(struct imap_session *);
 void imap_note_changed(void *arg, const void *note);

@@ -110,24 +110,20 @@ as_expected(const struct order *o, uint64_t bits, uint64_t before,
 
 /* "* 4 FETCH (UID 9 MODSEQ (7))": what .SILENT leaves with CONDSTORE. */
 static void
-tell_modseq(struct imap_task *t, uint32_t index, struct text *line)
+tell_modseq(struct imap_task *t, uint32_t index, struct text *lines)
 {
 	struct imap_session *s = t->s;
 	const struct message_row *row = &s->box->view.rows[index];
 
-	text_clear(line);
-	text_str(line, "* ");
-	text_u64(line, index + 1);
-	text_str(line, " FETCH (");
+	imap_add_number_line(lines, index + 1, " FETCH (");
 	if ((t->command->how & IMAP_BY_UID) != 0) {
-		text_str(line, "UID ");
-		text_u64(line, row->uid);
-		text_char(line, ' ');
+		text_str(lines, "UID ");
+		text_u64(lines, row->uid);
+		text_char(lines, ' ');
 	}
-	text_str(line, "MODSEQ (");
-	text_u64(line, imap_row_modseq(row));
-	text_str(line, "))\r\n");
-	stream_write(s->stream, text_span(line));
+	text_str(lines, "MODSEQ (");
+	text_u64(lines, imap_row_modseq(row));
+	text_str(lines, "))\r\n");
 	imap_view_told(&s->box->view, index);
 }
 
@@ -151,18 +147,18 @@ in_ranges(struct range_walk *w, uint32_t uid)
 
 static void
 tell_row(struct imap_task *t, const struct order *o, uint64_t bits,
-    uint32_t index, size_t n, struct text *line)
+    uint32_t index, size_t n, struct text *lines)
 {
 	struct imap_view *view = &t->s->box->view;
 	const struct message_row *row = &view->rows[index];
 
 	if (!o->silent)
 		imap_tell_flags(t->s, index,
-		    (t->command->how & IMAP_BY_UID) != 0, line);
+		    (t->command->how & IMAP_BY_UID) != 0, lines);
 	else if (!as_expected(o, bits, o->before[n], row->flags))
 		return;		/* told with the other changes */
 	else if (t->s->condstore)
-		tell_modseq(t, index, line);
+		tell_modseq(t, index, lines);
 	else
 		imap_view_told(view, index);
 }
@@ -176,14 +172,12 @@ tell_rows(struct imap_task *t, const struct order *o, struct span modified,
 	uint64_t bits = o->flags.flags |
 	    imap_view_keywords(view, o->flags.keywords);
 	struct range_walk excluded = { .at = { .rest = modified } };
-	struct text line = TEXT_INIT(0);
+	struct text lines = TEXT_INIT(0);
 	struct imap_walk walk = { 0 };
 	uint32_t index;
 
-	if (view->tell_keywords) {
-		view->tell_keywords = false;
-		imap_tell_keywords(t->s, &line);
-	}
+	if (view->tell_keywords)
+		imap_tell_keywords(t->s, &lines);
 	for (size_t n = 0; imap_walk(&o->picks, &walk, &index); n++) {
 		const struct message_row *row = &view->rows[index];
 
@@ -192,10 +186,12 @@ tell_rows(struct imap_task *t, const struct order *o, struct span modified,
 			    (t->command->how & IMAP_BY_UID) != 0 ? row->uid
 			    : index + 1);
 		else if (!imap_row_gone(row))
-			tell_row(t, o, bits, index, n, &line);
+			tell_row(t, o, bits, index, n, &lines);
+		imap_say(t->s, &lines, false);
 	}
+	imap_say(t->s, &lines, true);
 	imap_ranges_end(failed);
-	text_free(&line);
+	text_free(&lines);
 }
 
 static struct imap_reply
