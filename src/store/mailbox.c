@@ -20,7 +20,7 @@
 
 enum { MAILBOX_BYTES = 1024 };		/* a guess: what else it costs */
 
-/* ---- the shelf's three ------------------------------------------------------ */
+/* ---- the shelf's three ----------------------------------------------- */
 
 static struct shelved *
 mailbox_new(void *arg, uint64_t id)
@@ -68,7 +68,7 @@ static const struct shelf_kind mailbox_kind = {
 	.make = mailbox_new, .may_go = mailbox_may_go, .end = mailbox_end,
 };
 
-/* ---- reading ------------------------------------------------------------------- */
+/* ---- reading --------------------------------------------------------- */
 
 uint64_t
 mailbox_id(const struct mailbox *mb)
@@ -262,7 +262,7 @@ mailbox_read(struct mailbox *mb, struct damage *damage)
 	return result;
 }
 
-/* ---- entering and leaving --------------------------------------------------------- */
+/* ---- entering and leaving -------------------------------------------- */
 
 enum result
 mailbox_enter_any(struct mailboxes *m, uint64_t id, struct mailbox **out)
@@ -356,7 +356,7 @@ mailbox_enter_two(struct mailboxes *m, uint64_t account, uint64_t a,
 	return result;
 }
 
-/* ---- for verbs ------------------------------------------------------------------ */
+/* ---- for verbs ------------------------------------------------------- */
 
 enum result
 grant_account(struct store *store, const struct grant *grant,
@@ -407,7 +407,7 @@ mailbox_answer(struct mailbox **mb, ticket_t ticket, enum result *result)
 	*mb = NULL;
 }
 
-/* ---- changing ------------------------------------------------------------------------ */
+/* ---- changing -------------------------------------------------------- */
 
 enum result
 result_of_errno(void)
@@ -527,7 +527,7 @@ mailbox_format(struct mailboxes *m, uint64_t id, uint64_t account,
 	return status == 1 ? RESULT_OK : result_of_errno();
 }
 
-/* ---- all of them ------------------------------------------------------------------------ */
+/* ---- all of them ----------------------------------------------------- */
 
 struct mailboxes *
 mailboxes_new(struct store *store)

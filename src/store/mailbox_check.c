@@ -37,7 +37,7 @@ tell(struct check *c, const char *fmt, ...)
 	c->found++;
 }
 
-/* ---- rows -------------------------------------------------------------------- */
+/* ---- rows ------------------------------------------------------------ */
 
 /* 1 as it should be; 0 the row must go; -1 its link must be made anew. */
 static int
@@ -99,7 +99,7 @@ check_rows(struct check *c, struct mailbox *mb)
 	uids_free(&lost);
 }
 
-/* ---- building again ------------------------------------------------------------- */
+/* ---- building again -------------------------------------------------- */
 
 static enum result
 add_row(struct check *c, struct mailbox *mb, const struct body_id *body,
@@ -196,7 +196,7 @@ rebuild(struct check *c, struct mailbox *mb, const struct listed *listed)
 	text_free(&damage.keys);
 }
 
-/* ---- a mailbox -------------------------------------------------------------------- */
+/* ---- a mailbox ------------------------------------------------------- */
 
 static void
 check_mailbox(struct check *c, const struct listed *listed)
@@ -220,7 +220,7 @@ check_mailbox(struct check *c, const struct listed *listed)
 	mailbox_leave(&mb);
 }
 
-/* ---- mailboxes without a name ------------------------------------------------------- */
+/* ---- mailboxes without a name ---------------------------------------- */
 
 static enum result
 name_again(struct check *c, struct mailbox *mb)
@@ -301,7 +301,7 @@ mailboxes_check(struct mailboxes *m, uint64_t account, bool repair,
 	return result;
 }
 
-/* ---- usage ---------------------------------------------------------------------------- */
+/* ---- usage ----------------------------------------------------------- */
 
 enum result
 mailboxes_usage(struct mailboxes *m, uint64_t account, uint64_t *messages,

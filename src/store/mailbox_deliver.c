@@ -90,7 +90,7 @@ mailbox_delivery_flush(struct mailbox *mb)
 	return status;
 }
 
-/* ---- the queue's side ------------------------------------------------------- */
+/* ---- the queue's side ------------------------------------------------ */
 
 static enum result
 inbox_of(struct mailboxes *m, uint64_t account, uint64_t *inbox)

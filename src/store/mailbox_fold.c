@@ -205,9 +205,9 @@ mailbox_rewrite(struct mailbox *mb, struct span damaged)
 	struct fold f;
 
 	fold_begin(&f, mb);
-	rewrite_chunks(&f);
 	while (c.rest.n > 0)
 		batch_delete(f.batch, get_bytes(&c, ENGINE_KEY_MAX));
+	rewrite_chunks(&f);
 	mb->table.stones_saved = 0;
 	return fold_end(&f);
 }

@@ -56,7 +56,7 @@ intent_forget(struct mailboxes *m, uint64_t account,
 	return commit_to_account(m, &b);
 }
 
-/* ---- replay ------------------------------------------------------------------ */
+/* ---- replay ---------------------------------------------------------- */
 
 /* A mailbox that went meanwhile has taken its messages along. */
 static enum result

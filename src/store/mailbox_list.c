@@ -11,7 +11,7 @@
 
 #include <stdlib.h>
 
-/* ---- changing the account's partition --------------------------------------------- */
+/* ---- changing the account's partition -------------------------------- */
 
 static void
 put_name(struct batch *b, const struct listed *listed)
@@ -57,7 +57,7 @@ commit(struct names *names, struct batch *b)
 	    &names->ticket) == 1 ? RESULT_OK : result_of_errno();
 }
 
-/* ---- making ----------------------------------------------------------------------- */
+/* ---- making ---------------------------------------------------------- */
 
 enum { MAKE_MAX = 64 };			/* a name with all its parents */
 
@@ -223,7 +223,7 @@ mailboxes_make_defaults(struct mailboxes *m, uint64_t account)
 	return result;
 }
 
-/* ---- removing ---------------------------------------------------------------------- */
+/* ---- removing -------------------------------------------------------- */
 
 /* Whoever has it open finds it gone. */
 static void
@@ -299,7 +299,7 @@ mailboxes_remove_account(struct mailboxes *m, uint64_t account)
 	return result;
 }
 
-/* ---- repairs ------------------------------------------------------------------------ */
+/* ---- repairs --------------------------------------------------------- */
 
 enum result
 names_add(struct names *names, const struct listed *listed)
@@ -329,7 +329,7 @@ names_forget(struct names *names, struct span keys)
 	return result;
 }
 
-/* ---- renaming ----------------------------------------------------------------------- */
+/* ---- renaming -------------------------------------------------------- */
 
 static struct span
 renamed(struct arena *arena, struct span name, struct span from,
@@ -466,7 +466,7 @@ rename_mailbox(struct store *store, struct making *making,
 	return rename_listed(making, arena, from, to);
 }
 
-/* ---- the verbs -------------------------------------------------------------------------- */
+/* ---- the verbs ------------------------------------------------------- */
 
 static void
 put_rows(const struct names *names, struct text *out)

@@ -11,7 +11,7 @@
 
 enum { NAMES_BYTES = 512, LEVELS_MAX = 64 };
 
-/* ---- the shelf's three -------------------------------------------------------- */
+/* ---- the shelf's three ----------------------------------------------- */
 
 static struct shelved *
 names_new(void *arg, uint64_t account)
@@ -64,7 +64,7 @@ const struct shelf_kind names_kind = {
 	.make = names_new, .may_go = names_may_go, .end = names_end,
 };
 
-/* ---- the list ------------------------------------------------------------------ */
+/* ---- the list -------------------------------------------------------- */
 
 uint64_t
 names_account(const struct names *names)
@@ -222,7 +222,7 @@ names_subscribe(struct names *names, struct span name, bool on)
 	}
 }
 
-/* ---- names ----------------------------------------------------------------------- */
+/* ---- names ----------------------------------------------------------- */
 
 bool
 names_is_inbox(struct span name)
@@ -298,7 +298,7 @@ names_normal(struct span given, struct arena *arena, struct span *name)
 	return 1;
 }
 
-/* ---- reading ------------------------------------------------------------------------ */
+/* ---- reading --------------------------------------------------------- */
 
 static int
 read_name(struct names *names, struct span key, struct span value)

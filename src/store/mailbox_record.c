@@ -10,7 +10,7 @@ enum { RECORD_VERSION = 1 };
 
 #define UID_MAX (UINT32_MAX - 1)	/* so that there is a next one */
 
-/* ---- keys ------------------------------------------------------------------ */
+/* ---- keys ------------------------------------------------------------ */
 
 struct span
 key_span(const struct key *k)
@@ -161,7 +161,7 @@ token_is_zero(const struct token *token)
 	return memcmp(token, &zero, sizeof(zero)) == 0;
 }
 
-/* ---- rows and chunks --------------------------------------------------------- */
+/* ---- rows and chunks ------------------------------------------------- */
 
 /* Fixed places: a mailbox of 100 000 messages is read at every opening. */
 static void
@@ -311,7 +311,7 @@ chunk_decode(struct span record, uint32_t first_uid, struct row *rows,
 	return whole(&c);
 }
 
-/* ---- head, numbers, tombstones, tokens ---------------------------------------- */
+/* ---- head, numbers, tombstones, tokens ------------------------------- */
 
 void
 head_encode(struct text *t, const struct mailbox_head *h)
@@ -418,7 +418,7 @@ done_decode(struct span record, struct done *done, size_t *n)
 	return whole(&c);
 }
 
-/* ---- changes -------------------------------------------------------------------- */
+/* ---- changes --------------------------------------------------------- */
 
 static void
 put_names(struct text *t, const struct change *change)

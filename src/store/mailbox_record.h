@@ -19,7 +19,7 @@
 enum {
 	CHUNK_UIDS = 1024,
 	ROW_BYTES = 64,
-	KEYWORD_NAME_MAX = 250,		/* 58 of them fit the contract's field */
+	KEYWORD_NAME_MAX = 250,		/* 58 fit the contract's field */
 	CHANGE_ROWS_MAX = 4096,		/* of one record in the tail */
 	CHANGE_RANGES_MAX = 65536,
 	TOMBSTONE_PAGE = 1024,		/* entries */
@@ -62,18 +62,18 @@ enum change_kind { CHANGE_ADD = 1, CHANGE_FLAGS = 2, CHANGE_EXPUNGE = 3 };
 struct change {
 	enum change_kind kind;
 	uint64_t modseq;		/* the key */
-	struct token token;		/* all zero: none; of the first record */
+	struct token token;		/* zero: none; in the first record */
 	uint64_t defined;		/* keyword bits that get these names */
 	struct span names[KEYWORDS_MAX];
 	struct row *rows;		/* ADD; modseq is the change's */
 	size_t row_count;
-	uint32_t total;			/* ADD: rows of all records of a token */
+	uint32_t total;			/* ADD: rows in all, of a token */
 	enum store_mode mode;		/* FLAGS */
 	uint64_t flags;
 	struct uids uids;		/* which; of an ADD: its sources */
 };
 
-/* ---- keys ------------------------------------------------------------------ */
+/* ---- keys ------------------------------------------------------------ */
 
 struct key {
 	char b[24];
@@ -96,7 +96,7 @@ int key_read_chunk(struct span key, uint32_t *first_uid);
 struct key message_holder(uint64_t mailbox, uint32_t uid);
 int message_holder_read(struct span holder, uint64_t *mailbox, uint32_t *uid);
 
-/* ---- records: x_decode gives 1, 0 damaged (or of a later version) ---------- */
+/* ---- records: x_decode gives 1, 0 damaged (or of a later version) ---- */
 
 void chunk_encode(struct text *, const struct row *, size_t n);
 /* Into room for CHUNK_UIDS rows, ascending, from first_uid on. */

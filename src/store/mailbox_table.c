@@ -47,7 +47,7 @@ grow(void *array, size_t count, size_t n, size_t *room, size_t size)
 	return xrealloc(array, *room * size);
 }
 
-/* ---- rows ------------------------------------------------------------------ */
+/* ---- rows ------------------------------------------------------------ */
 
 static void
 count_row(struct table *t, const struct row *row, int sign)
@@ -121,7 +121,7 @@ insert_row(struct table *t, const struct row *row)
 	t->uidnext = MAX(t->uidnext, row->uid + 1);
 }
 
-/* ---- what was read ------------------------------------------------------------ */
+/* ---- what was read --------------------------------------------------- */
 
 static char *
 name_dup(struct span name)
@@ -197,7 +197,7 @@ table_ready(struct table *t)
 	return t->uidvalidity > 0 && t->uidnext > 0;
 }
 
-/* ---- changes -------------------------------------------------------------------- */
+/* ---- changes --------------------------------------------------------- */
 
 static void
 touch(struct table *t, uint64_t modseq, uint32_t first, uint32_t last)
@@ -381,7 +381,7 @@ table_apply(struct table *t, const struct change *change)
 	t->modseq = MAX(t->modseq, change->modseq);
 }
 
-/* ---- questions -------------------------------------------------------------------- */
+/* ---- questions ------------------------------------------------------- */
 
 const struct done *
 table_done(const struct table *t, const struct token *token)

@@ -5,7 +5,7 @@
 #include "store/mailboxes.h"
 #include "store/verbs.h"
 
-/* ---- rows ------------------------------------------------------------------- */
+/* ---- rows ------------------------------------------------------------ */
 
 static void
 put_row(struct text *t, const struct row *row)
@@ -82,7 +82,7 @@ view_changes(const struct mailbox *mb, uint64_t since, struct arena *arena,
 	return result;
 }
 
-/* ---- \Recent ------------------------------------------------------------------ */
+/* ---- \Recent --------------------------------------------------------- */
 
 /*
  * What nobody was told of yet is this session's. Lost with the power at
@@ -110,7 +110,7 @@ claim_recent(struct mailbox *mb)
 	return result;
 }
 
-/* ---- the verbs ------------------------------------------------------------------ */
+/* ---- the verbs ------------------------------------------------------- */
 
 static enum result
 watch(struct mailbox *mb, const struct caller *caller, uint64_t id)

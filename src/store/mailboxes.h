@@ -29,7 +29,7 @@ struct mailboxes {
 	size_t work_count, work_room;
 };
 
-/* ---- mailbox.c: one open mailbox ------------------------------------------- */
+/* ---- mailbox.c: one open mailbox ------------------------------------- */
 
 struct mailbox {
 	struct shelved shelved;
@@ -100,7 +100,7 @@ struct damage {
 };
 enum result mailbox_read(struct mailbox *, struct damage *);
 
-/* ---- mailbox_deliver.c: markers of what the queue has delivered ------------- */
+/* ---- mailbox_deliver.c: markers of what the queue has delivered ------ */
 
 void mailbox_delivery_note(struct mailbox *, const struct token *);
 void mailbox_delivery_over(struct mailbox *, const struct token *);
@@ -110,7 +110,7 @@ void mailbox_delivery_swept(struct mailbox *);
 /* All of them, in batches of their own. 1, -1. */
 int mailbox_delivery_flush(struct mailbox *);
 
-/* ---- mailbox_fold.c --------------------------------------------------------- */
+/* ---- mailbox_fold.c -------------------------------------------------- */
 
 /* Bring the tail into the chunks. 1, -1. */
 int mailbox_fold(struct mailbox *);
@@ -119,7 +119,7 @@ int mailbox_rewrite(struct mailbox *, struct span damaged);
 /* After each change: now, later or not yet. */
 void mailbox_fold_when_due(struct mailbox *);
 
-/* ---- mailbox_names.c: the mailboxes of an account ---------------------------- */
+/* ---- mailbox_names.c: the mailboxes of an account -------------------- */
 
 struct listed {
 	uint64_t mailbox;
@@ -173,13 +173,13 @@ bool names_is_below(struct span name, struct span parent);
 /* Reads what is there; with `damage`, passes over what cannot be read. */
 enum result names_read(struct names *, struct damage *);
 
-/* ---- mailbox_list.c: the list changes --------------------------------------------- */
+/* ---- mailbox_list.c: the list changes -------------------------------- */
 
 /* For repairs: a row comes; keys (put_bytes() each) go. */
 enum result names_add(struct names *, const struct listed *);
 enum result names_forget(struct names *, struct span keys);
 
-/* ---- mailbox_intent.c: what spans two partitions ------------------------------- */
+/* ---- mailbox_intent.c: what spans two partitions --------------------- */
 
 /* Before, in the account's partition; not durable by itself. */
 enum result intent_write(struct mailboxes *, uint64_t account,
@@ -190,7 +190,7 @@ void intent_put(struct batch *, const struct intent *);
 /* Finish what a killed process began. 1, -1 something remains. */
 int intents_replay(struct names *);
 
-/* ---- message_copy.c -------------------------------------------------------------- */
+/* ---- message_copy.c -------------------------------------------------- */
 
 /* A copy or a move. */
 struct transfer {
@@ -206,12 +206,12 @@ enum { TRANSFER_MAX = 200000 };		/* messages: one batch holds them */
 enum result mailbox_transfer(struct mailbox *source, struct mailbox *target,
     struct transfer *);
 
-/* ---- message_expunge.c ------------------------------------------------------------ */
+/* ---- message_expunge.c ----------------------------------------------- */
 
 /* Those of the set that are there go. */
 enum result mailbox_expunge(struct mailbox *, const struct uids *);
 
-/* ---- mailbox_watch.c: who looks at a mailbox ----------------------------------- */
+/* ---- mailbox_watch.c: who looks at a mailbox ------------------------- */
 
 struct watches *watches_new(void);
 void watches_free(struct watches **);
@@ -226,13 +226,13 @@ void watches_tell(struct watches *, struct server *, uint64_t mailbox,
     uint64_t modseq);
 size_t watches_count(struct watches *);
 
-/* ---- maildrop.c ------------------------------------------------------------------ */
+/* ---- maildrop.c ------------------------------------------------------ */
 
 struct maildrops *maildrops_new(void);
 void maildrops_free(struct maildrops **);
 void maildrops_remove_link(struct maildrops *, uint64_t link);
 
-/* ---- mailbox_view.c: what a reply tells of changes -------------------------------- */
+/* ---- mailbox_view.c: what a reply tells of changes ------------------- */
 
 struct view {
 	uint32_t uidnext, recent_from;
@@ -254,7 +254,7 @@ enum result view_changes(const struct mailbox *, uint64_t since,
 	(reply)->vanished = BLOB_OF((view)->vanished);			\
 } while (0)
 
-/* ---- mailbox_maintain.c: what can wait ---------------------------------------------- */
+/* ---- mailbox_maintain.c: what can wait ------------------------------- */
 
 enum work_kind { WORK_FOLD, WORK_SWEEP, WORK_INTENTS };
 struct work {

@@ -151,7 +151,7 @@ maildrops_remove_link(struct maildrops *d, uint64_t link)
 	pthread_mutex_unlock(&d->lock);
 }
 
-/* ---- the verbs ------------------------------------------------------------------ */
+/* ---- the verbs ------------------------------------------------------- */
 
 static enum result
 find_inbox(struct mailboxes *m, uint64_t account, uint64_t *inbox)
@@ -182,7 +182,8 @@ verb_maildrop_lock(void *arg, const struct caller *caller,
 	if (reply->result == RESULT_OK)
 		reply->result = lock(store->mailboxes->maildrops, account,
 		    caller->link, &req->token,
-		    store_settings(store)->pop3_login_delay, &reply->wait_seconds);
+		    store_settings(store)->pop3_login_delay,
+		    &reply->wait_seconds);
 }
 
 void

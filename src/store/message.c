@@ -21,7 +21,7 @@ enum {
 	BODY_SHARED = 256 << 10,	/* longer ones go as a file */
 };
 
-/* ---- append ------------------------------------------------------------------- */
+/* ---- append ---------------------------------------------------------- */
 
 static enum result
 stream_body(struct engine *engine, struct body_id id,
@@ -139,7 +139,7 @@ verb_message_append(void *arg, const struct caller *caller,
 	mailbox_answer(&mb, 0, &reply->result);
 }
 
-/* ---- the body ------------------------------------------------------------------- */
+/* ---- the body -------------------------------------------------------- */
 
 /* A row's copy; the mailbox is let go before anything is read. */
 static enum result
@@ -221,7 +221,7 @@ verb_message_body(void *arg, const struct caller *caller,
 		reply->result = mailboxes_durable(store->mailboxes, ticket);
 }
 
-/* ---- details --------------------------------------------------------------------- */
+/* ---- details --------------------------------------------------------- */
 
 /* Copies of the first rows of the set; *next is the uid behind them, or 0. */
 static size_t
@@ -321,7 +321,7 @@ verb_message_details(void *arg, const struct caller *caller,
 	uids_free(&wanted);
 }
 
-/* ---- several bodies -------------------------------------------------------------- */
+/* ---- several bodies -------------------------------------------------- */
 
 /* Until `limit` bytes are reached; those that are gone are passed over. */
 static int

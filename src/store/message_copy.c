@@ -11,7 +11,7 @@
 
 #include <stdlib.h>
 
-/* ---- the copies ---------------------------------------------------------------- */
+/* ---- the copies ------------------------------------------------------ */
 
 /* Rows of the set; *found names each of them. In memory of the caller's. */
 static struct row *
@@ -112,7 +112,7 @@ add_rows(struct mailbox *target, struct change *first, struct row *rows,
 	return result;
 }
 
-/* ---- copy and move ----------------------------------------------------------------- */
+/* ---- copy and move --------------------------------------------------- */
 
 static enum result
 copy(struct mailbox *source, struct mailbox *target, struct row *rows,
@@ -196,7 +196,7 @@ mailbox_transfer(struct mailbox *source, struct mailbox *target,
 	return result;
 }
 
-/* ---- the verb -------------------------------------------------------------------------- */
+/* ---- the verb -------------------------------------------------------- */
 
 static enum result
 fill_reply(struct mailbox *source, struct mailbox *target,

@@ -20,7 +20,7 @@ struct mailbox_name {
 
 enum intent_kind {
 	INTENT_MOVE = 1,		/* messages into another mailbox */
-	INTENT_REMOVE = 2,		/* a mailbox that has no name any more */
+	INTENT_REMOVE = 2,		/* a mailbox without a name now */
 };
 
 struct intent {

@@ -54,7 +54,7 @@ fold(struct fixture *f, uint64_t mailbox)
 	mailbox_leave(&mb);
 }
 
-/* ---- the list ---------------------------------------------------------------- */
+/* ---- the list -------------------------------------------------------- */
 
 static void
 assert_names(struct fixture *f, const char *expected)
@@ -258,7 +258,7 @@ test_subscribe(void **state)
 	    "Archive* Drafts* INBOX* Junk* Sent Trash* gone*-");
 }
 
-/* ---- messages ------------------------------------------------------------------ */
+/* ---- messages -------------------------------------------------------- */
 
 static void
 test_append(void **state)
@@ -729,7 +729,7 @@ test_rename_cut_short(void **state)
 	check_clean(f);
 }
 
-/* ---- what others see -------------------------------------------------------------- */
+/* ---- what others see ------------------------------------------------- */
 
 static void
 test_recent(void **state)
@@ -878,7 +878,7 @@ test_maildrop(void **state)
 	clock_test_clear();
 }
 
-/* ---- delivery ----------------------------------------------------------------------- */
+/* ---- delivery -------------------------------------------------------- */
 
 static void
 test_deliver(void **state)
@@ -929,7 +929,7 @@ test_old_markers(void **state)
 	assert_there(f, inbox(f), "1:2");
 }
 
-/* ---- many, and little memory ------------------------------------------------------------ */
+/* ---- many, and little memory ----------------------------------------- */
 
 static void
 test_tombstones(void **state)

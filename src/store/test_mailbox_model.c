@@ -50,7 +50,7 @@ draw(struct world *w, uint32_t below)
 	return (uint32_t)(w->seed >> 33) % below;
 }
 
-/* ---- the model ---------------------------------------------------------------- */
+/* ---- the model ------------------------------------------------------- */
 
 static void
 model_add(struct model_box *box, uint64_t flags, unsigned words,
@@ -83,7 +83,7 @@ text_of_words(unsigned words, char out[64])
 			sprintf(out + strlen(out), "w%d ", i);
 }
 
-/* ---- sessions ------------------------------------------------------------------- */
+/* ---- sessions -------------------------------------------------------- */
 
 static struct message_row *
 session_row(struct session *s, uint32_t uid)
@@ -179,7 +179,7 @@ look_at_a_body(struct world *w, struct model_box *box)
 		assert_string_equal(body_of(&w->f, box->id, m->uid), text);
 }
 
-/* ---- work: made until it is answered, applied to the model once -------------------- */
+/* ---- work: made until it is answered, applied to the model once ------ */
 
 static enum result
 retried(struct world *w, enum result result, int *tries)

@@ -11,7 +11,7 @@
 
 #include <stdlib.h>
 
-/* ---- sets ------------------------------------------------------------------- */
+/* ---- sets ------------------------------------------------------------ */
 
 static void
 test_uids(void **state)
@@ -82,7 +82,7 @@ test_uids_of_the_contract(void **state)
 	arena_free(&arena);
 }
 
-/* ---- keys ----------------------------------------------------------------------- */
+/* ---- keys ------------------------------------------------------------ */
 
 static void
 test_keys(void **state)
@@ -115,7 +115,7 @@ test_keys(void **state)
 	assert_int_equal(message_holder_read(SPAN("queue"), &v, &uid), 0);
 }
 
-/* ---- records: cut anywhere they are refused ----------------------------------------- */
+/* ---- records: cut anywhere they are refused -------------------------- */
 
 typedef int decode_fn(struct span);
 
@@ -323,7 +323,7 @@ test_names(void **state)
 	text_free(&t);
 }
 
-/* ---- the arrays ------------------------------------------------------------------------ */
+/* ---- the arrays ------------------------------------------------------ */
 
 static void
 apply_all(struct table *t, struct change *changes, size_t n)

@@ -15,7 +15,7 @@ enum { THREADS = 6, ROUNDS = 300 };
 
 struct worker {
 	pthread_t thread;
-	struct fixture mine;		/* the same store, an arena of its own */
+	struct fixture mine;		/* the store, an arena of its own */
 	uint64_t inbox, other;
 	int number;
 };

@@ -10,7 +10,7 @@
 
 const struct caller tester = { .role = ACCESS, .instance = 1, .link = 1 };
 
-/* ---- what the rest of the store would do --------------------------------- */
+/* ---- what the rest of the store would do ----------------------------- */
 
 static _Atomic uint64_t next_id = 100;
 
@@ -41,7 +41,7 @@ grant_for(uint64_t account)
 	return grant;
 }
 
-/* ---- an engine that dies -------------------------------------------------- */
+/* ---- an engine that dies --------------------------------------------- */
 
 static struct engine_ops mortal;
 static const struct engine_ops *immortal;
@@ -140,7 +140,7 @@ fixture_teardown(void **state)
 	return 0;
 }
 
-/* ---- sets -------------------------------------------------------------------- */
+/* ---- sets ------------------------------------------------------------ */
 
 struct uids
 set_of(const char *text)
@@ -188,7 +188,7 @@ blob_of_set(struct fixture *f, const char *text)
 	return BLOB_OF(records);
 }
 
-/* ---- replies -------------------------------------------------------------------- */
+/* ---- replies --------------------------------------------------------- */
 
 void
 got_free(struct got *got)
@@ -233,7 +233,7 @@ got_reply(enum result result, uint32_t uidnext, uint32_t recent,
 	return got;
 }
 
-/* ---- verbs -------------------------------------------------------------------------- */
+/* ---- verbs ----------------------------------------------------------- */
 
 uint64_t
 mailbox_named(struct fixture *f, const char *name)

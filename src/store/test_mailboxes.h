@@ -38,7 +38,7 @@ int fixture_teardown(void **state);
 struct grant grant_for(uint64_t account);
 extern const struct caller tester;
 
-/* ---- verbs, shortened; replies live until test_reset() ------------------- */
+/* ---- verbs, shortened; replies live until test_reset() --------------- */
 
 struct got {				/* what a reply told of a mailbox */
 	enum result result;

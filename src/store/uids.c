@@ -69,7 +69,7 @@ uids_count(const struct uids *u)
 	return sum;
 }
 
-/* ---- the contract's ------------------------------------------------------ */
+/* ---- the contract's -------------------------------------------------- */
 
 static int
 by_first(const void *a, const void *b)
@@ -130,7 +130,7 @@ uids_write(const struct uids *u, struct arena *arena, struct span *records)
 	return u->n == 0 || records->p != NULL ? 1 : -1;
 }
 
-/* ---- the store's --------------------------------------------------------- */
+/* ---- the store's ----------------------------------------------------- */
 
 static void
 put_varint(struct text *t, uint32_t v)
