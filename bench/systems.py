@@ -170,8 +170,6 @@ class Peers:
     name = "Postfix + Dovecot"
     smtp, imap, imaps, pop3 = 22025, 22143, 22993, 22110
     hibernates = True
-    packages = ["postfix", "dovecot-imapd", "dovecot-pop3d",
-                "dovecot-lmtpd"]
 
     def __init__(self, directory, certificate):
         self.dir, self.certificate = directory, certificate

@@ -6,6 +6,7 @@ in its mailbox exactly once, every UID still means the same message, and no
 client saw a protocol error: a lost connection or a temporary refusal is all
 that a fault may cost.
 """
+import base64
 import contextlib
 import email
 import imaplib
@@ -295,10 +296,12 @@ def test_the_disk_is_full(margin):
 queue {{ min_free_space = {margin}; }}
 store {{ write_buffer = 8M; }}
 """
+    incompressible = base64.encodebytes(os.urandom(60000)).replace(
+        b"\n", b"\r\n")
     try:
         with Postrider([f"user{n}" for n in range(USERS)], settings,
                        data=os.path.join(small, "data")) as server:
-            with Senders(server, b"0123456789abcdef\r\n" * 4096) as senders, \
+            with Senders(server, incompressible) as senders, \
                     Readers(server) as readers:
                 # until it is full: refusals begin, and only temporary ones
                 eventually(lambda: senders.refused > 200 or senders.errors, 60)

@@ -34,6 +34,15 @@ void context_step(void **save, void *load);
 /* Where a new stack begins: calls context_begin(its context). */
 void context_entry(void);
 
+/* Both conventions want a stack's top at a multiple of 16. */
+static void *
+top_of(struct context *c)
+{
+	char *top = (char *)c->stack + c->size;
+
+	return top - ((uintptr_t)top & 15);
+}
+
 #endif
 
 void context_begin(struct context *) __attribute__((used));
@@ -109,8 +118,7 @@ __asm__(
 static void
 make_frame(struct context *c)
 {
-	uintptr_t top = ((uintptr_t)c->stack + c->size) & ~(uintptr_t)15;
-	uint64_t *sp = (uint64_t *)top - 10;
+	uint64_t *sp = (uint64_t *)top_of(c) - 10;
 	uint32_t mxcsr;
 	uint16_t fpu;
 
@@ -176,8 +184,7 @@ __asm__(
 static void
 make_frame(struct context *c)
 {
-	uintptr_t top = ((uintptr_t)c->stack + c->size) & ~(uintptr_t)15;
-	uint64_t *sp = (uint64_t *)top - 20;
+	uint64_t *sp = (uint64_t *)top_of(c) - 20;
 
 	memset(sp, 0, 20 * sizeof(*sp));
 	sp[0] = (uintptr_t)c;			/* x19 */

@@ -59,8 +59,9 @@ buffer_free(struct stream_buffer *b)
 {
 	struct block *block = (struct block *)(void *)b->data;
 
-	if (b->data != NULL)
-		secret_wipe(b->data, MAX(b->used, b->n));
+	if (block == NULL)
+		return;
+	secret_wipe(b->data, MAX(b->used, b->n));
 	if (b->room == BLOCK && pooled < POOL_MAX) {
 		block->next = pool;
 		pool = block;
