@@ -224,10 +224,12 @@ hear(struct child *c, char *buffer)
 		return 0;
 	}
 	codec_release(VERB_ready, FRAME_NOTE, &m, true);
-	if (!c->ready) {
-		c->ready = c->ever_ready = true;
-		household.on_ready(c);
+	if (c->ready) {
+		child_kill(c, "it said ready twice");
+		return 0;
 	}
+	c->ready = c->ever_ready = true;
+	household.on_ready(c);
 	return 1;
 }
 
