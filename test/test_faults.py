@@ -293,7 +293,7 @@ def test_the_disk_is_full(margin):
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=96m,mode=755", "small",
                     small], check=True)
     settings = SETTINGS + f"""
-queue {{ min_free_space = {margin}; }}
+queue {{ min_free_space = {margin}; retry_first = 1s; retry_longest = 4s; }}
 store {{ write_buffer = 8M; }}
 """
     incompressible = base64.encodebytes(os.urandom(60000)).replace(
