@@ -59,7 +59,7 @@ schedule_add(struct schedule *s, struct schedule_item *item, int64_t due)
 	if (s->n == s->room) {
 		s->room = MAX(64, s->room * 2);
 		s->items = xrealloc(s->items,
-		    s->room * sizeof(s->items[0]));
+		    s->room * sizeof(struct schedule_item *));
 	}
 	item->due = due;
 	sift_up(s, s->n++, item);

@@ -21,7 +21,7 @@ struct cache {
 	struct map *map;
 	size_t max;
 	uint64_t generation;
-	struct entry ends;	/* last: .older: the newest; .newer: the oldest */
+	struct entry ends;	/* older: newest; newer: oldest */
 };
 
 struct cache *
@@ -65,8 +65,12 @@ drop(struct cache *c, struct entry *e)
 static void
 drop_all(struct cache *c)
 {
-	while (c->ends.newer != &c->ends)
-		drop(c, c->ends.newer);
+	struct entry *newer;
+
+	for (struct entry *e = c->ends.newer; e != &c->ends; e = newer) {
+		newer = e->newer;
+		drop(c, e);
+	}
 }
 
 void

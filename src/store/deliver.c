@@ -370,7 +370,7 @@ settle_envelope(struct group *g, struct work *w)
 			hold(g, w);
 			return;
 		}
-		/* Told, they are settled; else they are tried and told again. */
+		/* Told, they are settled; else they are tried again. */
 		settle_failed(e, notify(g, w, BOUNCE_FAILED)
 		    ? RECIPIENT_DONE : RECIPIENT_WAITING);
 	}

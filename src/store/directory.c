@@ -452,11 +452,14 @@ resolve_uncached(struct directory *d, struct span address,
 	if (result == RESULT_CONFLICT || result == RESULT_LIMIT)
 		result = RESULT_TEMPORARY;
 	if (result == RESULT_OK) {
-		*count = x.count;
-		*accounts = (uint64_t *)(void *)(uintptr_t)arena_dup(arena,
-		    span_of(x.accounts, x.count * sizeof(x.accounts[0]))).p;
-		if (*accounts == NULL)
+		*accounts = arena_alloc(arena, x.count * sizeof(**accounts));
+		if (*accounts == NULL) {
 			result = RESULT_TEMPORARY;
+		} else {
+			memcpy(*accounts, x.accounts,
+			    x.count * sizeof(**accounts));
+			*count = x.count;
+		}
 	}
 	arena_free(&work);
 	return result;

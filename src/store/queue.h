@@ -77,7 +77,7 @@ int  queue_put(struct store *, struct batch *, const struct submission *,
     struct text *record);
 void queue_holder(struct text *out, const struct token *);
 
-/* -- for deliver.c ---------------------------------------------------------- */
+/* -- for deliver.c ------------------------------------------------------- */
 /*
  * Up to `max` that are due, BUSY from now on. Waits until there are some; who
  * has others in hand lingers for a moment only. 0: none came, or stop.
@@ -102,7 +102,7 @@ void queue_end(struct batch *, const struct envelope *);
 void queue_update(struct batch *, const struct envelope *);
 void *deliver_thread(void *queue);
 
-/* -- for operators, tests and the keeper ------------------------------------- */
+/* -- for operators, tests and the keeper --------------------------------- */
 /* Every envelope on disk (whose token begins so, NULL: all), in order, while
  * fn says true. 1, -1. */
 int  queue_walk(struct store *, const uint8_t token[QUEUE_ID_TOKEN],

@@ -21,7 +21,7 @@ static const struct partition meta = { PARTITION_META, 0 };
 
 enum { IDS_AT_ONCE = 64 };		/* reserved with one sync */
 
-/* -- ids that are never used again ------------------------------------------ */
+/* -- ids that are never used again --------------------------------------- */
 
 struct ids {
 	pthread_mutex_t lock;
@@ -106,7 +106,7 @@ store_ids(struct store *s)
 	return next;
 }
 
-/* -- opening ---------------------------------------------------------------- */
+/* -- opening ------------------------------------------------------------- */
 
 /* A new store: its format, and a secret of its own. */
 static int
@@ -248,7 +248,7 @@ store_set_settings(struct store *s, const struct settings *settings)
 	directory_forget(s->directory);
 }
 
-/* -- serving ---------------------------------------------------------------- */
+/* -- serving ------------------------------------------------------------- */
 
 static void
 store_gone(void *arg, const struct caller *caller)

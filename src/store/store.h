@@ -75,7 +75,7 @@ store_server(const struct store *s)
 	return __atomic_load_n(&s->server, __ATOMIC_ACQUIRE);
 }
 
-/* Ids that are never used again: accounts, mailboxes. Durable before returned. */
+/* Ids that are never used again: accounts, mailboxes. Durable when given. */
 int store_next_id(struct store *, uint64_t *);
 
 /* -- grant.c: who may --------------------------------------------------- */
@@ -89,7 +89,7 @@ void grant_make(const struct store *, const struct holder *, struct grant *);
 /* 1; 0: forged, or the account is gone or its password was changed since. */
 int  grant_check(struct store *, const struct grant *, struct holder *);
 
-/* -- directory.c ----------------------------------------------------------- */
+/* -- directory.c --------------------------------------------------------- */
 /* The accounts behind an address, aliases followed, each once.
  * RESULT_OK, RESULT_NOT_FOUND, RESULT_NOT_LOCAL, RESULT_INVALID. */
 enum result directory_resolve(struct directory *, struct span address,
@@ -97,7 +97,7 @@ enum result directory_resolve(struct directory *, struct span address,
 /* 1 and the epoch when the account exists, else 0. From memory. */
 int directory_account_epoch(struct directory *, uint64_t account, uint32_t *);
 
-/* -- mailbox.c, mailbox_list.c, message.c ------------------------------------ */
+/* -- mailbox.c, mailbox_list.c, message.c -------------------------------- */
 struct mailboxes *mailboxes_new(struct store *);
 void mailboxes_free(struct mailboxes **);
 /* INBOX, Drafts, Sent, Junk, Trash, Archive, with special use, subscribed. */

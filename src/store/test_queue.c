@@ -162,7 +162,7 @@ test_submission(void **state)
 	fixture_close(&f);
 }
 
-/* -- what cannot be delivered ------------------------------------------------ */
+/* -- what cannot be delivered -------------------------------------------- */
 
 /* An envelope for somebody who is gone when it is delivered. */
 static void
@@ -305,7 +305,7 @@ test_delete(void **state)
 	fixture_close(&f);
 }
 
-/* -- the trace ---------------------------------------------------------------- */
+/* -- the trace ----------------------------------------------------------- */
 
 static size_t
 trace_rows(struct fixture *f, const char *id, struct trace_row rows[8])
@@ -361,7 +361,7 @@ test_trace(void **state)
 	fixture_close(&f);
 }
 
-/* -- killed at every step ------------------------------------------------------ */
+/* -- killed at every step ------------------------------------------------ */
 
 enum { CRASH_MESSAGES = 3 };
 
@@ -470,7 +470,7 @@ test_crash(void **state)
 	assert_true(step > 10);
 }
 
-/* -- many at once --------------------------------------------------------------- */
+/* -- many at once -------------------------------------------------------- */
 
 enum { SENDERS = 4, EACH = 50 };
 
