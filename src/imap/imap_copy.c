@@ -49,7 +49,8 @@ copy(struct imap_task *t, const struct imap_picks *picks, uint64_t target,
 	struct message_copy_request request = { .grant = s->grant,
 	    .token = token_new(), .mailbox = s->box->id,
 	    .uids = BLOB_OF(imap_uids_of(t, picks)), .target = target,
-	    .move = move, .since = s->box->view.modseq };
+	    .move = move, .since = s->box->view.modseq,
+	    .watch = s->box->watch };
 	struct message_copy_reply reply;
 	struct imap_reply why;
 
@@ -123,7 +124,7 @@ imap_expunge_deleted(struct imap_task *t, const struct imap_picks *picks)
 	struct imap_picks all = imap_view_all(&s->box->view, &room);
 	struct message_expunge_request request = { .grant = s->grant,
 	    .mailbox = s->box->id, .only_deleted = 1,
-	    .since = s->box->view.modseq };
+	    .since = s->box->view.modseq, .watch = s->box->watch };
 	struct message_expunge_reply reply;
 	struct imap_reply why = imap_ok("Expunged");
 

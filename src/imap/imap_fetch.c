@@ -452,7 +452,8 @@ set_seen(struct run *r)
 	struct text uids = TEXT_INIT(0);
 	struct message_store_request request = { .grant = s->grant,
 	    .mailbox = s->box->id, .mode = STORE_ADD, .flags = FLAG_SEEN,
-	    .unchanged_since = UINT64_MAX, .since = s->box->view.modseq };
+	    .unchanged_since = UINT64_MAX, .since = s->box->view.modseq,
+	    .watch = s->box->watch };
 	struct message_store_reply reply;
 	int status = 1;
 

@@ -241,7 +241,7 @@ imap_store_flags(struct imap_task *t)
 	    .mode = o.mode, .flags = o.flags.flags,
 	    .keywords = o.flags.keywords,
 	    .unchanged_since = o.unchanged_since,
-	    .since = s->box->view.modseq };
+	    .since = s->box->view.modseq, .watch = s->box->watch };
 	if (call_message_store(imap_store(), t->arena, &request, &reply) != 1)
 		return imap_unavailable();
 	why = reply.result == RESULT_OK ? stored(t, &o, &reply)

@@ -290,6 +290,7 @@ mailbox_leave(struct mailbox **mbp)
 	if (mb == NULL)
 		return;
 	m = mb->owner;
+	mb->quiet_link = mb->quiet_watch = 0;
 	keep = mb->loaded;
 	bytes = MAILBOX_BYTES + table_bytes(&mb->table) + (mb->delivered ==
 	    NULL ? 0 : map_count(mb->delivered) * 96);
@@ -392,6 +393,11 @@ mailbox_answer_two(struct mailbox *two[2], ticket_t ticket,
 			continue;
 		m = two[i]->owner;
 		ticket = MAX(ticket, two[i]->structural);
+		/* An answer that is an error tells nobody anything. */
+		if (*result != RESULT_OK && two[i]->quiet_watch != 0) {
+			watch_by_answer(two[i], &(struct caller){ 0 }, 0);
+			watches_tell(two[i], two[i]->table.modseq);
+		}
 		mailbox_leave(&two[i]);
 	}
 	if (m != NULL && *result == RESULT_OK)
@@ -500,8 +506,7 @@ mailbox_make(struct mailbox *mb, struct batch *b, struct change *changes,
 	if (ticket != NULL)
 		*ticket = done;
 	mailbox_fold_when_due(mb);
-	watches_tell(mb->owner->watches, store_server(mb->owner->store),
-	    mailbox_id(mb), mb->table.modseq);
+	watches_tell(mb, mb->table.modseq);
 	return RESULT_OK;
 }
 

@@ -233,8 +233,8 @@ shut(struct mailboxes *m, uint64_t id)
 
 	pthread_mutex_lock(&mb->lock);
 	mb->removed = true;
+	watches_tell(mb, UINT64_MAX);
 	mailbox_leave(&mb);
-	watches_tell(m->watches, store_server(m->store), id, UINT64_MAX);
 }
 
 static void

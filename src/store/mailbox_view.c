@@ -71,6 +71,10 @@ view_changes(const struct mailbox *mb, uint64_t since, struct arena *arena,
 		.highestmodseq = t->modseq,
 		.keywords = table_keywords(t, arena),
 	};
+	if (since == UINT64_MAX) {
+		v->complete = 1;
+		return RESULT_OK;
+	}
 	/* A modseq from the future: of a store that was restored. */
 	v->complete = since <= t->modseq &&
 	    table_vanished(t, since, &gone) == 1;

@@ -170,41 +170,53 @@ watches_remove_link(struct watches *w, uint64_t link)
 	pthread_mutex_unlock(&w->lock);
 }
 
-/* A copy of those that know less, so that nothing is sent under the lock. */
+/* A copy of those to be told, so that nothing is sent under the lock. */
 static size_t
-behind(struct watches *w, uint64_t mailbox, uint64_t modseq,
-    struct watch **out)
+behind(const struct mailbox *mb, uint64_t modseq, struct watch **out)
 {
+	struct watches *w = mb->owner->watches;
+	uint64_t id = mailbox_id(mb);
 	struct watched *list;
 	size_t n = 0;
 
 	pthread_mutex_lock(&w->lock);
-	list = map_get(w->mailboxes, key_of(&mailbox));
-	if (list != NULL) {
+	list = map_get(w->mailboxes, key_of(&id));
+	if (list != NULL)
 		*out = xmalloc(list->n * sizeof(**out));
-		for (size_t i = 0; i < list->n; i++)
-			if (list->at[i].known < modseq)
-				(*out)[n++] = list->at[i];
+	for (size_t i = 0; list != NULL && i < list->n; i++) {
+		const struct watch *watch = &list->at[i];
+
+		if (watch->known < modseq && (watch->id != mb->quiet_watch ||
+		    watch->link != mb->quiet_link))
+			(*out)[n++] = *watch;
 	}
 	pthread_mutex_unlock(&w->lock);
 	return n;
 }
 
 void
-watches_tell(struct watches *w, struct server *server, uint64_t mailbox,
-    uint64_t modseq)
+watches_tell(struct mailbox *mb, uint64_t modseq)
 {
+	struct server *server = store_server(mb->owner->store);
 	struct watch *list = NULL;
 	size_t n;
 
 	if (server == NULL)
 		return;
-	n = behind(w, mailbox, modseq, &list);
+	n = behind(mb, modseq, &list);
 	for (size_t i = 0; i < n; i++)
 		server_note_mailbox_changed(server, list[i].link,
 		    &(struct mailbox_changed_note){
 		    .watch = list[i].id, .modseq = modseq });
 	free(list);
+}
+
+void
+watch_by_answer(struct mailbox *mb, const struct caller *caller,
+    uint64_t watch)
+{
+	mb->quiet_link = caller->link;
+	mb->quiet_watch = watch;
 }
 
 size_t

@@ -40,6 +40,7 @@ struct mailbox {
 	bool fold_wanted;
 	uint64_t version;		/* of its partition */
 	ticket_t structural;		/* of the last message added or gone */
+	uint64_t quiet_link, quiet_watch;	/* learns by its answer */
 	size_t tail_bytes;
 	struct table table;
 	struct map *delivered;		/* queue ids with a marker; or NULL */
@@ -221,9 +222,11 @@ enum result watches_add(struct watches *, uint64_t mailbox, uint64_t link,
 void watches_remove(struct watches *, uint64_t mailbox, uint64_t link,
     uint64_t watch);
 void watches_remove_link(struct watches *, uint64_t link);
-/* Tell all that know less than modseq. server may be NULL. */
-void watches_tell(struct watches *, struct server *, uint64_t mailbox,
-    uint64_t modseq);
+/* Tell all that know less than modseq, but for the mailbox's quiet one. */
+void watches_tell(struct mailbox *, uint64_t modseq);
+/* This watch is the quiet one until the mailbox is left. */
+void watch_by_answer(struct mailbox *, const struct caller *,
+    uint64_t watch);
 size_t watches_count(struct watches *);
 
 /* ---- maildrop.c ------------------------------------------------------ */

@@ -241,13 +241,13 @@ verb_message_copy(void *arg, const struct caller *caller,
 	struct transfer t = { .token = req->token, .move = req->move != 0 };
 	struct mailbox *two[2] = { NULL, NULL }, *target;
 
-	(void)caller;
 	reply->result = uids_read(&t.uids, req->uids.bytes) ? RESULT_OK
 	    : RESULT_INVALID;
 	if (reply->result == RESULT_OK)
 		reply->result = enter(store, req, two);
 	if (reply->result == RESULT_OK) {
 		target = two[1] != NULL ? two[1] : two[0];
+		watch_by_answer(two[0], caller, req->watch);
 		reply->result = mailbox_transfer(two[0], target, &t);
 		if (reply->result == RESULT_OK)
 			reply->result = fill_reply(two[0], target, req, &t,

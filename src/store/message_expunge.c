@@ -93,14 +93,15 @@ verb_message_expunge(void *arg, const struct caller *caller,
 	struct mailbox *mb = NULL;
 	struct view view;
 
-	(void)caller;
 	reply->result = uids_read(&wanted, req->uids.bytes) ? RESULT_OK
 	    : RESULT_INVALID;
 	if (reply->result == RESULT_OK)
 		reply->result = mailbox_open_for(arg, &req->grant,
 		    req->mailbox, &mb);
-	if (reply->result == RESULT_OK)
+	if (reply->result == RESULT_OK) {
+		watch_by_answer(mb, caller, req->watch);
 		reply->result = expunge(mb, &wanted, flags);
+	}
 	if (reply->result == RESULT_OK) {
 		reply->result = view_changes(mb, req->since, arena, &view);
 		VIEW_TO_REPLY(&view, reply);

@@ -146,14 +146,15 @@ verb_message_store(void *arg, const struct caller *caller,
 	struct mailbox *mb = NULL;
 	ticket_t ticket = 0;
 
-	(void)caller;
 	reply->result = req->mode <= STORE_REMOVE &&
 	    uids_read(&wanted, req->uids.bytes) ? RESULT_OK : RESULT_INVALID;
 	if (reply->result == RESULT_OK)
 		reply->result = mailbox_open_for(store, &req->grant,
 		    req->mailbox, &mb);
-	if (reply->result == RESULT_OK)
+	if (reply->result == RESULT_OK) {
+		watch_by_answer(mb, caller, req->watch);
 		reply->result = store_flags(mb, req, &wanted, &s, &ticket);
+	}
 	if (reply->result == RESULT_OK)
 		reply->result = fill_reply(mb, req, &s, arena, reply);
 	if (!store_settings(store)->store_sync_flags)
