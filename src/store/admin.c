@@ -61,6 +61,8 @@ verb_account_add(void *arg, const struct caller *caller, struct arena *arena,
 	if (reply->result == RESULT_OK)
 		reply->result = directory_account_add(store->directory,
 		    req->address, text_span(&credentials), &reply->account);
+	if (reply->result == RESULT_OK)
+		queue_retry(store->queue);
 	text_wipe(&credentials);
 }
 
@@ -104,6 +106,8 @@ verb_alias_add(void *arg, const struct caller *caller, struct arena *arena,
 	(void)caller;
 	reply->result = directory_alias_add(store->directory, req->address,
 	    req->targets, arena, &reply->bad_target);
+	if (reply->result == RESULT_OK)
+		queue_retry(store->queue);
 }
 
 void

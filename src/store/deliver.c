@@ -15,7 +15,8 @@
  *	failed		nobody is there any more, or queue.lifetime is over.
  * Of a failure the sender is told when they have a mailbox here. Otherwise,
  * and for mail from the null sender, the envelope is held: it stays, it is
- * tried again once a day, and the operator sees why.
+ * tried again once a day and when an account or alias is added, and the
+ * operator sees why.
  */
 #include "store/queue.h"
 #include "base/clock.h"

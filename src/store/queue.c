@@ -25,6 +25,7 @@ enum {
 	AT_HAND_MAX = 4096,
 	LINGER_MS = 2,			/* how long a worker waits for more */
 	LINGER_READY = 16,		/* so many do not wait for that */
+	RETRY_MAX = 1000,		/* envelopes that are tried at once */
 };
 
 struct queue *
@@ -638,6 +639,15 @@ queue_settle(struct queue *q)
 	pthread_mutex_lock(&q->lock);
 	while (q->ready > 0 || q->busy > 0)
 		pthread_cond_wait(&q->settled, &q->lock);
+	pthread_mutex_unlock(&q->lock);
+}
+
+void
+queue_retry(struct queue *q)
+{
+	pthread_mutex_lock(&q->lock);
+	if (q->schedule.n <= RETRY_MAX)
+		move_due(q, INT64_MAX);
 	pthread_mutex_unlock(&q->lock);
 }
 

@@ -112,6 +112,8 @@ int  queue_walk_after(struct store *, const uint8_t token[QUEUE_ID_TOKEN],
     bool (*fn)(void *, const struct envelope *), void *arg);
 /* Is the envelope still there? */
 bool queue_has(struct store *, const struct token *);
+/* Somebody new is here: what waits may be for them. Not when there is much. */
+void queue_retry(struct queue *);
 /* Make what waits due now, and wait until nothing is ready or busy. */
 void queue_flush(struct queue *);
 /* Wait until nothing is ready or busy. */

@@ -164,7 +164,37 @@ test_submission(void **state)
 
 /* -- what cannot be delivered -------------------------------------------- */
 
-/* An envelope for somebody who is gone when it is delivered. */
+/* An envelope on disk, to be found at the next start. */
+static void
+plant_envelope(struct fixture *f, struct envelope *e)
+{
+	struct submission s = { .envelope = e, .rest = SPAN(BODY) };
+	struct text record = TEXT_INIT(0);
+	struct batch *batch = batch_new(queue_partition);
+
+	e->size = strlen(BODY);
+	e->state = ENVELOPE_DEFERRED;
+	e->next_attempt = clock_wall_seconds() + 3600;
+	e->message_id = SPAN("<p@test>");
+	random_bytes(e->body.b, sizeof(e->body.b));
+	assert_int_equal(queue_put(f->store, batch, &s, &record), 1);
+	assert_int_equal(engine_commit(f->engine, batch, NULL), 1);
+	batch_free(&batch);
+	text_free(&record);
+}
+
+static void
+plant_for(struct fixture *f, unsigned n, const char *sender, const char *to,
+    walltime_t arrived)
+{
+	struct envelope_recipient one = { .address = span_str(to) };
+	struct envelope e = { .token = token_of(n), .arrived = arrived,
+	    .sender = span_str(sender), .recipients = &one, .count = 1 };
+
+	plant_envelope(f, &e);
+}
+
+/* For bob, and for somebody who is gone. */
 static void
 plant(struct fixture *f, unsigned n, const char *sender, walltime_t arrived)
 {
@@ -173,19 +203,9 @@ plant(struct fixture *f, unsigned n, const char *sender, walltime_t arrived)
 		{ .address = SPAN("bob@example.test") },
 	};
 	struct envelope e = { .token = token_of(n), .arrived = arrived,
-	    .size = strlen(BODY), .state = ENVELOPE_DEFERRED,
-	    .next_attempt = clock_wall_seconds() + 3600,
-	    .sender = span_str(sender), .message_id = SPAN("<p@test>"),
-	    .recipients = to, .count = 2 };
-	struct submission s = { .envelope = &e, .rest = SPAN(BODY) };
-	struct text record = TEXT_INIT(0);
-	struct batch *batch = batch_new(queue_partition);
+	    .sender = span_str(sender), .recipients = to, .count = 2 };
 
-	random_bytes(e.body.b, sizeof(e.body.b));
-	assert_int_equal(queue_put(f->store, batch, &s, &record), 1);
-	assert_int_equal(engine_commit(f->engine, batch, NULL), 1);
-	batch_free(&batch);
-	text_free(&record);
+	plant_envelope(f, &e);
 }
 
 static size_t
@@ -260,10 +280,74 @@ test_held(void **state)
 	    SPAN("<bob@example.test> done"), 0) != SIZE_MAX);
 	/* The account comes back, and with it the mail. */
 	ann = add_account(&f, "gone@example.test", "secret");
-	queue_flush(f.store->queue);
+	queue_settle(f.store->queue);
 	assert_int_equal(messages_of(&f, ann), 2);
 	assert_int_equal(messages_of(&f, bob), 2);
 	assert_int_equal(queue_rows(&f, &row), 0);
+	fixture_close(&f);
+}
+
+/* c0 leads to bob, c1 to c0, ... */
+static void
+chain(struct fixture *f, char c, int length)
+{
+	char name[40], target[40] = "bob@example.test";
+
+	for (int i = 0; i < length; i++) {
+		snprintf(name, sizeof(name), "%c%d@example.test", c, i);
+		assert_int_equal(add_alias(f, name, target), RESULT_OK);
+		strcpy(target, name);
+	}
+}
+
+static void
+test_late(void **state)
+{
+	struct fixture f;
+	uint64_t ann, bob;
+	struct queue_row row;
+	struct token token = token_of(1);
+	walltime_t now = clock_wall();
+
+	(void)state;
+	fixture_open(&f, false);
+	clock_test_set((monotime_t){ 1 }, now);
+	people(&f, &ann, &bob);
+	/* Two chains, each short enough, that became one which is not. */
+	chain(&f, 'x', 9);
+	chain(&f, 'y', 6);
+	assert_int_equal(directory_alias_remove(f.store->directory,
+	    SPAN("y0@example.test")), RESULT_OK);
+	assert_int_equal(send_mail(&f, "ann@example.test",
+	    "bob@example.test", &token, BODY), RESULT_OK);
+	queue_settle(f.store->queue);
+	plant_for(&f, 2, "ann@example.test", "y5@example.test", now);
+	assert_int_equal(add_alias(&f, "y0@example.test", "x8@example.test"),
+	    RESULT_OK);
+	fixture_reopen(&f);
+	queue_flush(f.store->queue);
+	assert_int_equal(queue_rows(&f, &row), 1);
+	assert_true(span_is(row.state, "deferred"));
+	assert_true(row.next_attempt > now / 1000000);
+	assert_true(row.next_attempt <= now / 1000000 + 60);
+	assert_int_equal(messages_of(&f, ann), 0);
+
+	/* The sender hears of the delay, once. */
+	now += f.settings.queue_delay_warning * 1000;
+	clock_test_set((monotime_t){ 1 }, now);
+	queue_flush(f.store->queue);
+	queue_flush(f.store->queue);
+	assert_int_equal(messages_of(&f, ann), 1);
+	assert_int_equal(queue_rows(&f, &row), 1);
+
+	/* And of the end. */
+	now += f.settings.queue_lifetime * 1000;
+	clock_test_set((monotime_t){ 1 }, now);
+	queue_flush(f.store->queue);
+	assert_int_equal(messages_of(&f, ann), 2);
+	assert_int_equal(messages_of(&f, bob), 1);
+	assert_int_equal(queue_rows(&f, &row), 0);
+	clock_test_clear();
 	fixture_close(&f);
 }
 
@@ -546,6 +630,7 @@ main(int argc, char **argv)
 		cmocka_unit_test(test_submission),
 		cmocka_unit_test(test_returned),
 		cmocka_unit_test(test_held),
+		cmocka_unit_test(test_late),
 		cmocka_unit_test(test_delete),
 		cmocka_unit_test(test_trace),
 		cmocka_unit_test(test_crash),
