@@ -87,6 +87,15 @@ log_set_level(enum log_level level)
 	atomic_store(&log_level, (int)level);
 }
 
+enum log_level
+log_level_named(const char *name)
+{
+	for (size_t i = 0; i < ARRAY_LEN(levels); i++)
+		if (strcmp(levels[i].name, name) == 0)
+			return (enum log_level)i;
+	return LOG_LEVEL_INFO;
+}
+
 bool
 log_enabled(enum log_level level)
 {

@@ -45,6 +45,7 @@ struct log_field log_errno(void);	/* error="text of errno" */
  */
 void log_open(int fd, enum log_format, const char *who);
 void log_set_level(enum log_level);
+enum log_level log_level_named(const char *);	/* unknown names: info */
 bool log_enabled(enum log_level);
 void log_write(enum log_level, const char *event, const struct log_field *,
     size_t count);	/* the first field is skipped; any thread */

@@ -141,6 +141,9 @@ levels_filter(void **state)
 	assert_int_equal(recv(ends[0], line, sizeof(line), MSG_DONTWAIT), -1);
 	log_set_level(LOG_LEVEL_DEBUG);
 	assert_true(log_enabled(LOG_LEVEL_DEBUG));
+	assert_int_equal(log_level_named("error"), LOG_LEVEL_ERROR);
+	assert_int_equal(log_level_named("debug"), LOG_LEVEL_DEBUG);
+	assert_int_equal(log_level_named("loud"), LOG_LEVEL_INFO);
 	log_event(LOG_LEVEL_DEBUG, "seen");
 	assert_string_equal(after("event="), "seen");
 }

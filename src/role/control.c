@@ -87,15 +87,11 @@ take_sink(const struct log_sink_note *n)
 static void
 take_settings(const struct settings_note *n)
 {
-	static const char *const levels[] = { "error", "warning", "info",
-	    "debug" };
 	struct text why = TEXT_INIT(1024);
 
 	if (settings_decode(&self.settings, n->values.bytes, &why) != 1)
 		control_fail("role.settings", text_span(&why));
-	for (size_t i = 0; i < ARRAY_LEN(levels); i++)
-		if (strcmp(levels[i], self.settings.log_level) == 0)
-			log_set_level((enum log_level)i);
+	log_set_level(log_level_named(self.settings.log_level));
 	text_free(&why);
 	if (role->events->settings != NULL)
 		role->events->settings(&self.settings);

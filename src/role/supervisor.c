@@ -6,10 +6,11 @@
 #include "base/log.h"
 #include "base/secret.h"
 #include "io/loop.h"
-#include "role/listen.h"
 #include "role/child.h"
 #include "role/datadir.h"
+#include "role/log_sink.h"
 #include "role/notify.h"
+#include "role/ports.h"
 
 #include <fcntl.h>
 #include <getopt.h>
@@ -17,10 +18,8 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
 #include <sys/wait.h>
+#include <sysexits.h>
 #include <unistd.h>
 
 enum {
@@ -41,81 +40,11 @@ static struct {
 } run;
 
 static _Noreturn void
-give_up(const char *what, struct span why)
+give_up(int status, const char *what, struct span why)
 {
 	fprintf(stderr, "postrider: %s%s%.*s\n", what, *what == '\0' ? "" :
 	    ": ", SPAN_ARG(why));
-	exit(1);
-}
-
-/* ---- where log lines go ------------------------------------------------ */
-
-/* Is standard error the journal (systemd.exec(5), JOURNAL_STREAM)? */
-static bool
-stderr_is_the_journal(void)
-{
-	const char *stream = getenv("JOURNAL_STREAM");
-	char here[64];
-	struct stat st;
-
-	if (stream == NULL || fstat(STDERR_FILENO, &st) != 0)
-		return false;
-	snprintf(here, sizeof(here), "%llu:%llu",
-	    (unsigned long long)st.st_dev, (unsigned long long)st.st_ino);
-	return strcmp(here, stream) == 0;
-}
-
-static int
-connect_to_the_journal(void)
-{
-	struct sockaddr_un a = { .sun_family = AF_UNIX,
-	    .sun_path = "/run/systemd/journal/socket" };
-	int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-
-	if (fd >= 0 && connect(fd, (const struct sockaddr *)&a,
-	    sizeof(a)) != 0) {
-		close(fd);
-		fd = -1;
-	}
-	return fd;
-}
-
-static int
-open_log_file(const char *path)
-{
-	return openat(run.directory, path, O_WRONLY | O_CREAT | O_APPEND |
-	    O_CLOEXEC | O_NOFOLLOW, 0640);
-}
-
-/* 1; 0: *why, and lines go where they went before. */
-static int
-log_setup(const struct settings *s, struct text *why)
-{
-	bool journal = strcmp(s->log_format, "journal") == 0 ||
-	    (strcmp(s->log_format, "auto") == 0 && *s->log_file == '\0' &&
-	    stderr_is_the_journal());
-	enum log_format format = journal ? LOG_FORMAT_JOURNAL :
-	    strcmp(s->log_format, "json") == 0 ? LOG_FORMAT_JSON :
-	    LOG_FORMAT_TEXT;
-	int fd = journal ? connect_to_the_journal() :
-	    *s->log_file != '\0' ? open_log_file(s->log_file) :
-	    fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3);
-
-	if (fd < 0) {
-		text_printf(why, "log %s: %s", journal ? "journal" :
-		    s->log_file, strerrordesc_np(errno));
-		return 0;
-	}
-	if (household.log_fd > 0)
-		close(household.log_fd);
-	household.log_fd = fd;
-	household.log_format = format;
-	log_open(fd, format, "supervisor");
-	log_set_level(strcmp(s->log_level, "debug") == 0 ? LOG_LEVEL_DEBUG :
-	    strcmp(s->log_level, "info") == 0 ? LOG_LEVEL_INFO :
-	    strcmp(s->log_level, "warning") == 0 ? LOG_LEVEL_WARNING :
-	    LOG_LEVEL_ERROR);
-	return 1;
+	exit(status);
 }
 
 /* ---- settings and certificate ------------------------------------------ */
@@ -161,96 +90,6 @@ on_ticket_time(struct timer *t)
 	timer_set(t, clock_after(TICKET_TIME));
 }
 
-/* ---- ports ------------------------------------------------------------- */
-
-static const struct {
-	enum protocol protocol;
-	size_t list;			/* setting */
-	bool loopback_only;
-} listens[] = {
-#define LISTEN(p, name, loop) \
-	{ PROTOCOL_##p, offsetof(struct settings, listen_##name), loop }
-	LISTEN(SMTP, smtp, false),
-	LISTEN(SUBMISSION, submission, false),
-	LISTEN(SUBMISSIONS, submissions, false),
-	LISTEN(IMAP, imap, false),
-	LISTEN(IMAPS, imaps, false),
-	LISTEN(POP3, pop3, false),
-	LISTEN(POP3S, pop3s, false),
-	LISTEN(METRICS, metrics, true),
-};
-
-static int
-add_port(enum protocol protocol, int fd, struct text *why)
-{
-	if (household.port_count == PORTS_MAX) {
-		text_str(why, "too many addresses");
-		close(fd);
-		return 0;
-	}
-	household.ports[household.port_count++] = (struct port){ protocol,
-	    fd };
-	return 1;
-}
-
-static int
-bind_port(enum protocol protocol, const struct listen_address *a,
-    struct text *why)
-{
-	int fd = listen_open(a, (int)household.settings.listen_backlog);
-
-	if (fd >= 0)
-		return add_port(protocol, fd, why);
-	/* "*" is what the machine has: perhaps only one of the families. */
-	if (a->any && (errno == EAFNOSUPPORT || errno == EADDRNOTAVAIL))
-		return 1;
-	text_printf(why, "%s at ", protocol_name(protocol));
-	listen_write(a, why);
-	text_printf(why, ": %s", strerrordesc_np(errno));
-	if (errno == EACCES)
-		text_str(why, " (ports below 1024 are root's; "
-		    "--port-offset 10000 moves them all)");
-	return 0;
-}
-
-static int
-bind_list(size_t i, struct text *why)
-{
-	struct listen_address all[LISTEN_MAX];
-	const char *list = (const char *)&household.settings + listens[i].list;
-	size_t n;
-
-	if (listen_parse(span_str(list), run.offset, all, &n, why) != 1)
-		return 0;
-	for (size_t k = 0; k < n; k++) {
-		if (listens[i].loopback_only && !listen_is_loopback(&all[k])) {
-			text_printf(why, "listen.%s: loopback addresses only",
-			    protocol_name(listens[i].protocol));
-			return 0;
-		}
-		if (bind_port(listens[i].protocol, &all[k], why) != 1)
-			return 0;
-	}
-	return 1;
-}
-
-static void
-bind_everything(void)
-{
-	struct text why = TEXT_INIT(2048);
-	int fd;
-
-	for (size_t i = 0; i < ARRAY_LEN(listens); i++)
-		if (bind_list(i, &why) != 1)
-			give_up("listen", text_span(&why));
-	fd = datadir_admin_listen(run.directory);
-	if (fd < 0)
-		give_up(DATADIR_ADMIN, span_str(strerrordesc_np(errno)));
-	if (add_port(PROTOCOL_ADMIN, fd, &why) != 1)
-		give_up("listen", text_span(&why));
-	text_free(&why);
-}
-
 /* ---- reload ------------------------------------------------------------ */
 
 /* Some settings are looked at only once; say so rather than ignore it. */
@@ -289,7 +128,7 @@ reload(struct text *why)
 	if (read_settings(&fresh, why) != 1 ||
 	    read_certificate(&fresh, &certificate, why) != 1)
 		return 0;
-	if (log_setup(&fresh, why) != 1) {
+	if (log_sink_open(&fresh, run.directory, why) != 1) {
 		certificate_free(&certificate);
 		return 0;
 	}
@@ -422,7 +261,7 @@ on_failing(struct child *c)
 		return;
 	log_event(LOG_LEVEL_ERROR, "supervisor.start_failed",
 	    log_str("name", role_name(c->role->bit)));
-	run.status = 1;
+	run.status = EX_SOFTWARE;
 	household.stopping = true;
 	loop_defer(defer_stop, NULL);
 }
@@ -457,7 +296,8 @@ read_offset(const char *text)
 	uint32_t n;
 
 	if (span_u32(span_str(text), &n) != 1 || n > PORT_OFFSET_MAX)
-		give_up("--port-offset", SPAN("a number up to 60000"));
+		give_up(EX_USAGE, "--port-offset",
+		    SPAN("a number up to 60000"));
 	run.offset = n;
 }
 
@@ -484,12 +324,12 @@ read_options(int argc, char **argv)
 			read_offset(optarg);
 		} else {
 			usage(c == 'h' ? stdout : stderr);
-			exit(c == 'h' ? 0 : 2);
+			exit(c == 'h' ? EX_OK : EX_USAGE);
 		}
 	}
 	if (optind != argc) {
 		usage(stderr);
-		exit(2);
+		exit(EX_USAGE);
 	}
 }
 
@@ -503,13 +343,13 @@ find_config(void)
 	    run.data, DATADIR_CONFIG);
 
 	if (n < 0 || (size_t)n >= sizeof(run.config_path))
-		give_up("--config", SPAN("the path is too long"));
+		give_up(EX_USAGE, "--config", SPAN("the path is too long"));
 	if (run.config == NULL && access(run.config_path, F_OK) != 0 &&
 	    errno == ENOENT) {
 		fprintf(stderr, "postrider: %s: there is no such file; "
 		    "\"postrider init DOMAIN --data %s\" makes it\n",
 		    run.config_path, run.data);
-		exit(1);
+		exit(EX_NOINPUT);
 	}
 }
 
@@ -521,18 +361,21 @@ take_directory(void)
 
 	run.directory = datadir_open(run.data, true, &why);
 	if (run.directory < 0)
-		give_up("", text_span(&why));
+		give_up(EX_NOINPUT, "", text_span(&why));
 	run.lock = datadir_lock(run.directory, &pid);
 	if (run.lock < 0 && pid == -1)
-		give_up(DATADIR_LOCK, span_str(strerrordesc_np(errno)));
+		give_up(EX_NOPERM, DATADIR_LOCK,
+		    span_str(strerrordesc_np(errno)));
 	if (run.lock < 0) {
-		text_printf(&why, "is already in use by process %d", (int)pid);
-		give_up(run.data, text_span(&why));
+		text_printf(&why, "is already in use by process %d",
+		    (int)pid);
+		give_up(EX_TEMPFAIL, run.data, text_span(&why));
 	}
 	household.store_directory = openat(run.directory, DATADIR_STORE,
 	    O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
 	if (household.store_directory < 0)
-		give_up(DATADIR_STORE, span_str(strerrordesc_np(errno)));
+		give_up(EX_NOPERM, DATADIR_STORE,
+		    span_str(strerrordesc_np(errno)));
 	text_free(&why);
 }
 
@@ -545,6 +388,20 @@ processors(void)
 	    (unsigned)CPU_COUNT(&set) : 1;
 }
 
+/* What a command made as root belongs to the store's user, too. */
+static void
+give_store_away(struct text *why)
+{
+	for (size_t i = 0; i < household.child_count; i++) {
+		const struct child *c = &household.children[i];
+
+		if (c->role->bit == STORE && c->identity.change &&
+		    datadir_give_store(run.directory, c->identity.uid,
+		    c->identity.gid, why) != 1)
+			give_up(EX_NOPERM, "", text_span(why));
+	}
+}
+
 static void
 prepare(void)
 {
@@ -552,23 +409,19 @@ prepare(void)
 
 	household.certificate = CERTIFICATE_NONE;
 	find_config();
+	if (read_settings(&household.settings, &why) != 1)
+		give_up(EX_CONFIG, "", text_span(&why));
 	take_directory();
-	if (read_settings(&household.settings, &why) != 1 ||
-	    log_setup(&household.settings, &why) != 1 ||
+	if (log_sink_open(&household.settings, run.directory, &why) != 1 ||
 	    read_certificate(&household.settings, &household.certificate,
-	    &why) != 1 ||
-	    children_plan(processors(), &why) != 1)
-		give_up("", text_span(&why));
-	for (size_t i = 0; i < household.child_count; i++) {
-		const struct child *c = &household.children[i];
-
-		if (c->role->bit == STORE && c->identity.change &&
-		    datadir_give_store(run.directory, c->identity.uid,
-		    c->identity.gid, &why) != 1)
-			give_up("", text_span(&why));
-	}
+	    &why) != 1 || children_plan(processors(), &why) != 1)
+		give_up(EX_CONFIG, "", text_span(&why));
+	give_store_away(&why);
 	random_bytes(household.grant_key, sizeof(household.grant_key));
 	random_bytes(household.ticket_key, sizeof(household.ticket_key));
+	run.status = ports_open(run.offset, run.directory, &why);
+	if (run.status != EX_OK)
+		give_up(run.status, "listen", text_span(&why));
 	text_free(&why);
 }
 
@@ -579,7 +432,7 @@ start(void)
 	    loop_signal(SIGHUP, on_hangup, NULL) != 1 ||
 	    loop_signal(SIGTERM, on_terminate, NULL) != 1 ||
 	    loop_signal(SIGINT, on_terminate, NULL) != 1)
-		give_up("loop", span_str(strerrordesc_np(errno)));
+		give_up(EX_OSERR, "loop", span_str(strerrordesc_np(errno)));
 	household.on_ready = on_ready;
 	household.on_failing = on_failing;
 	run.watchdog.fn = on_watchdog;
@@ -590,7 +443,7 @@ start(void)
 		on_watchdog(&run.watchdog);
 	for (size_t i = 0; i < household.child_count; i++)
 		if (child_start(&household.children[i]) != 1)
-			give_up("fork", span_str(strerrordesc_np(errno)));
+			give_up(EX_OSERR, "fork", span_str(strerrordesc_np(errno)));
 }
 
 int
@@ -599,7 +452,6 @@ supervisor_main(int argc, char **argv)
 	read_options(argc, argv);
 	signal(SIGPIPE, SIG_IGN);
 	prepare();
-	bind_everything();
 	notify_open();
 	start();
 	loop_run();

@@ -21,6 +21,7 @@
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
+#include <sysexits.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -349,7 +350,7 @@ one_directory_has_one_supervisor(void **state)
 	assert_int_equal(number_in(said, "process "), supervisor);
 	fclose(second);
 	assert_int_equal(waitpid(pid, &status, 0), pid);
-	assert_int_equal(WEXITSTATUS(status), 1);
+	assert_int_equal(WEXITSTATUS(status), EX_TEMPFAIL);
 	lines = first;
 	assert_int_equal(stop(SIGTERM), 0);
 }
@@ -367,7 +368,7 @@ a_role_that_cannot_start_ends_the_start(void **state)
 	line_with("event=supervisor.start_failed", "name=signer");
 	drain();
 	assert_int_equal(waitpid(supervisor, &status, 0), supervisor);
-	assert_int_equal(WEXITSTATUS(status), 1);
+	assert_int_equal(WEXITSTATUS(status), EX_SOFTWARE);
 }
 
 /* A captured role may say what it likes: it is ended, nobody else. */

@@ -1,0 +1,101 @@
+/*
+ * ports.c - binding everything the settings ask for.
+ */
+#include "role/ports.h"
+#include "role/child.h"
+#include "role/datadir.h"
+#include "role/listen.h"
+
+#include <sysexits.h>
+#include <unistd.h>
+
+static const struct {
+	enum protocol protocol;
+	size_t list;			/* setting */
+	bool loopback_only;
+} listens[] = {
+#define LISTEN(p, name, loop) \
+	{ PROTOCOL_##p, offsetof(struct settings, listen_##name), loop }
+	LISTEN(SMTP, smtp, false),
+	LISTEN(SUBMISSION, submission, false),
+	LISTEN(SUBMISSIONS, submissions, false),
+	LISTEN(IMAP, imap, false),
+	LISTEN(IMAPS, imaps, false),
+	LISTEN(POP3, pop3, false),
+	LISTEN(POP3S, pop3s, false),
+	LISTEN(METRICS, metrics, true),
+};
+
+static int
+add_port(enum protocol protocol, int fd, struct text *why)
+{
+	if (household.port_count == PORTS_MAX) {
+		text_str(why, "too many addresses");
+		close(fd);
+		return EX_CONFIG;
+	}
+	household.ports[household.port_count++] = (struct port){ protocol,
+	    fd };
+	return EX_OK;
+}
+
+static int
+bind_port(enum protocol protocol, const struct listen_address *a,
+    struct text *why)
+{
+	int fd = listen_open(a, (int)household.settings.listen_backlog);
+	int error = errno;
+
+	if (fd >= 0)
+		return add_port(protocol, fd, why);
+	/* "*" is what the machine has: perhaps only one of the families. */
+	if (a->any && (error == EAFNOSUPPORT || error == EADDRNOTAVAIL))
+		return EX_OK;
+	text_printf(why, "%s at ", protocol_name(protocol));
+	listen_write(a, why);
+	text_printf(why, ": %s", strerrordesc_np(error));
+	if (error != EACCES)
+		return EX_TEMPFAIL;
+	text_str(why, " (ports below 1024 are root's; --port-offset 10000 "
+	    "moves them all)");
+	return EX_NOPERM;
+}
+
+static int
+bind_list(size_t i, unsigned offset, struct text *why)
+{
+	struct listen_address all[LISTEN_MAX];
+	const char *list = (const char *)&household.settings + listens[i].list;
+	size_t n;
+	int status = EX_OK;
+
+	if (listen_parse(span_str(list), offset, all, &n, why) != 1)
+		return EX_CONFIG;
+	for (size_t k = 0; k < n && status == EX_OK; k++) {
+		if (listens[i].loopback_only && !listen_is_loopback(&all[k])) {
+			text_printf(why, "%s: loopback addresses only",
+			    protocol_name(listens[i].protocol));
+			return EX_CONFIG;
+		}
+		status = bind_port(listens[i].protocol, &all[k], why);
+	}
+	return status;
+}
+
+int
+ports_open(unsigned offset, int directory, struct text *why)
+{
+	int status = EX_OK, fd;
+
+	for (size_t i = 0; i < ARRAY_LEN(listens) && status == EX_OK; i++)
+		status = bind_list(i, offset, why);
+	if (status != EX_OK)
+		return status;
+	fd = datadir_admin_listen(directory);
+	if (fd < 0) {
+		text_printf(why, "%s: %s", DATADIR_ADMIN,
+		    strerrordesc_np(errno));
+		return EX_CANTCREAT;
+	}
+	return add_port(PROTOCOL_ADMIN, fd, why);
+}
