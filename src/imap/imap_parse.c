@@ -516,8 +516,12 @@ imap_name_decode(struct span sent, struct arena *arena, struct span *name)
 	struct text text = TEXT_INIT(IMAP_NAME_MAX + 1);
 	int status = 0;
 
-	if (utf7_decode(sent, &text) != 1 || text_full(&text) ||
-	    !name_possible(text_span(&text)))
+	if (utf7_decode(sent, &text) != 1 || text_full(&text))
+		goto out;
+	/* CREATE foo/ declares that names below foo follow (6.3.3). */
+	if (text.n > 1 && text.p[text.n - 1] == '/')
+		text.n--;
+	if (!name_possible(text_span(&text)))
 		goto out;
 	if (text.n >= 5 && span_eq_nocase(span_sub(text_span(&text), 0, 5),
 	    SPAN("INBOX")) && (text.n == 5 || text.p[5] == '/'))

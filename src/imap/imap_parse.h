@@ -74,8 +74,8 @@ int  imap_line_literal(struct span line, struct imap_literal *);
 
 /*
  * A mailbox name as it was sent (modified UTF-7) in the store's terms:
- * UTF-8, INBOX in capitals, one '/' between levels. 1 done, 0 not a name we
- * could ever have, -1 arena full.
+ * UTF-8, INBOX in capitals, one '/' between levels and none behind them. 1
+ * done, 0 not a name we could ever have, -1 arena full.
  */
 int  imap_name_decode(struct span sent, struct arena *, struct span *name);
 /* Back again. Never fails on a name the store knows. */

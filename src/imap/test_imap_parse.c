@@ -274,6 +274,9 @@ test_names(void **state)
 	name_is("Entw&APw-rfe", "Entw\xc3\xbcrfe");
 	name_is("a&-b", "a&b");
 	name_is("a&b", NULL);
+	name_is("a/b/", "a/b");
+	name_is("a//", NULL);
+	name_is("/", NULL);
 	name_is("a//b", NULL);
 	name_is("/a", NULL);
 	name_is("", NULL);
