@@ -56,29 +56,59 @@ intent_forget(struct mailboxes *m, uint64_t account,
 	return commit_to_account(m, &b);
 }
 
-/* ---- replay ---------------------------------------------------------- */
+/* ---- replay -------------------------------------------------------------- */
+
+struct replay {
+	struct mailboxes *m;
+	uint64_t account;
+};
+
+/* Whoever wrote it may have finished, or refused, while we waited. */
+static int
+still_there(const struct replay *r, const struct intent *intent)
+{
+	struct key key = key_token(ACCOUNT_INTENT, &intent->token);
+	struct arena *arena = arena_new(ENGINE_VALUE_MAX + 4096);
+	struct span value;
+	int status = engine_get(r->m->store->engine, (struct partition){
+	    PARTITION_ACCOUNT, r->account }, key_span(&key), arena, &value);
+
+	arena_free(&arena);
+	return status;
+}
+
+static enum result
+move_again(const struct replay *r, const struct intent *intent,
+    struct mailbox *source, struct mailbox *target)
+{
+	struct transfer t = { .token = intent->token, .move = true };
+	enum result result;
+	int status = still_there(r, intent);
+
+	if (status != 1)
+		return status == 0 ? RESULT_OK : RESULT_TEMPORARY;
+	for (size_t i = 0; i < intent->uids.n; i++)
+		uids_add(&t.uids, intent->uids.at[i].first,
+		    intent->uids.at[i].last);
+	result = mailbox_transfer(source, target, &t);
+	uids_free(&t.uids);
+	return result;
+}
 
 /* A mailbox that went meanwhile has taken its messages along. */
 static enum result
-replay_move(struct names *names, const struct intent *intent)
+replay_move(const struct replay *r, const struct intent *intent)
 {
-	struct mailboxes *m = names->owner;
 	uint64_t id[2] = { intent->source, intent->target };
 	size_t low = id[0] <= id[1] ? 0 : 1;
 	struct mailbox *two[2] = { NULL, NULL };
-	struct transfer t = { .token = intent->token, .move = true };
-	enum result result = mailbox_enter_any(m, id[low], &two[low]);
+	enum result result = mailbox_enter_any(r->m, id[low], &two[low]);
 
 	if (result == RESULT_OK && id[0] != id[1])
-		result = mailbox_enter_any(m, id[1 - low], &two[1 - low]);
-	if (result == RESULT_OK) {
-		for (size_t i = 0; i < intent->uids.n; i++)
-			uids_add(&t.uids, intent->uids.at[i].first,
-			    intent->uids.at[i].last);
-		result = mailbox_transfer(two[0], two[1] != NULL ? two[1]
-		    : two[0], &t);
-		uids_free(&t.uids);
-	}
+		result = mailbox_enter_any(r->m, id[1 - low], &two[1 - low]);
+	if (result == RESULT_OK)
+		result = move_again(r, intent, two[0], two[1] != NULL
+		    ? two[1] : two[0]);
 	mailbox_leave(&two[1 - low]);
 	mailbox_leave(&two[low]);
 	return result == RESULT_NOT_FOUND ? RESULT_OK : result;
@@ -109,11 +139,10 @@ unlink_all(struct mailbox *mb)
 }
 
 static enum result
-replay_remove(struct names *names, const struct intent *intent)
+replay_remove(const struct replay *r, const struct intent *intent)
 {
-	struct mailboxes *m = names->owner;
 	struct mailbox *mb;
-	enum result result = mailbox_enter_any(m, intent->source, &mb);
+	enum result result = mailbox_enter_any(r->m, intent->source, &mb);
 
 	if (result == RESULT_NOT_FOUND)
 		return RESULT_OK;
@@ -121,7 +150,7 @@ replay_remove(struct names *names, const struct intent *intent)
 		return result;
 	mb->removed = true;
 	result = unlink_all(mb);
-	if (result == RESULT_OK && engine_drop_partition(m->store->engine,
+	if (result == RESULT_OK && engine_drop_partition(r->m->store->engine,
 	    (struct partition){ PARTITION_MAILBOX, intent->source },
 	    NULL) < 0)
 		result = RESULT_TEMPORARY;
@@ -131,24 +160,24 @@ replay_remove(struct names *names, const struct intent *intent)
 }
 
 static enum result
-replay(struct names *names, const struct intent *intent)
+replay(const struct replay *r, const struct intent *intent)
 {
 	enum result result = intent->kind == INTENT_MOVE
-	    ? replay_move(names, intent) : replay_remove(names, intent);
+	    ? replay_move(r, intent) : replay_remove(r, intent);
 
 	if (result == RESULT_OK)
-		result = intent_forget(names->owner, names_account(names),
-		    &intent->token);
+		result = intent_forget(r->m, r->account, &intent->token);
 	return result;
 }
 
 /* The first intent at or behind *from, which becomes the key behind it. */
 static int
-next_intent(struct names *names, struct text *from, struct intent *intent)
+next_intent(const struct replay *r, struct text *from, struct intent *intent)
 {
 	struct key end = key_letter_after(ACCOUNT_INTENT);
-	struct scan *scan = scan_open(names->owner->store->engine,
-	    names_partition(names), text_span(from), key_span(&end));
+	struct scan *scan = scan_open(r->m->store->engine,
+	    (struct partition){ PARTITION_ACCOUNT, r->account },
+	    text_span(from), key_span(&end));
 	struct span key, value;
 	int status = scan == NULL ? -1 : scan_next(scan, &key, &value);
 
@@ -164,18 +193,37 @@ next_intent(struct names *names, struct text *from, struct intent *intent)
 }
 
 int
-intents_replay(struct names *names)
+intents_replay(struct mailboxes *m, uint64_t account, bool removals)
 {
+	struct replay r = { m, account };
 	struct text from = TEXT_INIT(0);
 	struct intent intent = { 0 };
 	bool all = true;
 	int status;
 
 	text_char(&from, ACCOUNT_INTENT);
-	while ((status = next_intent(names, &from, &intent)) == 1)
-		if (replay(names, &intent) != RESULT_OK)
+	while ((status = next_intent(&r, &from, &intent)) == 1) {
+		if (intent.kind == INTENT_REMOVE && !removals)
+			work_add(m, WORK_INTENTS, account);
+		else if (replay(&r, &intent) != RESULT_OK)
 			all = false;
+	}
 	uids_free(&intent.uids);
 	text_free(&from);
 	return status == 0 && all ? 1 : -1;
+}
+
+bool
+intents_left(struct mailboxes *m, uint64_t account)
+{
+	struct replay r = { m, account };
+	struct text from = TEXT_INIT(0);
+	struct intent intent = { 0 };
+	int status;
+
+	text_char(&from, ACCOUNT_INTENT);
+	status = next_intent(&r, &from, &intent);
+	uids_free(&intent.uids);
+	text_free(&from);
+	return status != 0;
 }

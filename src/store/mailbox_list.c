@@ -289,7 +289,7 @@ mailboxes_remove_account(struct mailboxes *m, uint64_t account)
 	batch_free(&b);
 	for (size_t i = 0; i < names->n && result == RESULT_OK; i++)
 		shut(m, names->at[i].mailbox);
-	if (result == RESULT_OK && intents_replay(names) != 1)
+	if (result == RESULT_OK && intents_replay(m, account, true) != 1)
 		result = RESULT_TEMPORARY;
 	if (result == RESULT_OK && engine_drop_partition(m->store->engine,
 	    names_partition(names), &names->ticket) < 0)

@@ -5,6 +5,8 @@
 
 #include <stdlib.h>
 
+enum { WALK_ACCOUNTS = 1000 };		/* of one call */
+
 void
 work_add(struct mailboxes *m, enum work_kind kind, uint64_t id)
 {
@@ -31,16 +33,33 @@ work_on_mailbox(struct mailboxes *m, const struct work *work)
 	mailbox_leave(&mb);
 }
 
+/* Without the lock on the names: a large mailbox takes its time to go. */
 static void
 work_on_account(struct mailboxes *m, uint64_t account)
 {
 	struct names *names;
 
-	if (names_enter(m, account, &names) != RESULT_OK)
+	if (intents_replay(m, account, true) == 1 ||
+	    names_enter(m, account, &names) != RESULT_OK)
 		return;
-	if (intents_replay(names) != 1)
-		names->intents = true;
+	names->intents = true;		/* again when it is next touched */
 	names_leave(&names);
+}
+
+/*
+ * After the start, some accounts at a time: what an earlier process left
+ * undone. (Whoever touches an account sooner does not have to wait.)
+ */
+static void
+walk_accounts(struct mailboxes *m)
+{
+	for (int i = 0; i < WALK_ACCOUNTS && !m->walked; i++) {
+		if (engine_next_partition(m->store->engine,
+		    PARTITION_ACCOUNT, m->walk, &m->walk) != 1)
+			m->walked = true;
+		else if (intents_left(m, m->walk))
+			work_on_account(m, m->walk);
+	}
 }
 
 void
@@ -65,4 +84,5 @@ mailboxes_maintain(struct mailboxes *m)
 			work_on_mailbox(m, &work[i]);
 	}
 	free(work);
+	walk_accounts(m);
 }

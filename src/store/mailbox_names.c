@@ -358,6 +358,18 @@ tell_damage(const struct names *names, struct span key,
 	damage->found++;
 }
 
+/* A check looks closer: one that cannot be read would stay for ever. */
+static bool
+intent_is_sound(struct span key, struct span value)
+{
+	struct intent intent = { 0 };
+	bool sound = key.p[0] != ACCOUNT_INTENT ||
+	    intent_decode(value, &intent);
+
+	uids_free(&intent.uids);
+	return sound;
+}
+
 static enum result
 read_all(struct names *names, struct scan *scan, struct damage *damage)
 {
@@ -365,7 +377,8 @@ read_all(struct names *names, struct scan *scan, struct damage *damage)
 	int status;
 
 	while ((status = scan_next(scan, &key, &value)) == 1) {
-		if (read_record(names, key, value))
+		if (read_record(names, key, value) &&
+		    (damage == NULL || intent_is_sound(key, value)))
 			continue;
 		tell_damage(names, key, damage);
 		if (damage == NULL)
@@ -404,7 +417,7 @@ names_enter(struct mailboxes *m, uint64_t account, struct names **out)
 	if (!names->loaded)
 		result = names_read(names, NULL);
 	if (result == RESULT_OK && names->intents &&
-	    intents_replay(names) == 1)
+	    intents_replay(m, account, false) == 1)
 		names->intents = false;
 	if (result != RESULT_OK)
 		names_leave(out);

@@ -27,6 +27,8 @@ struct mailboxes {
 	pthread_mutex_t work_lock;
 	struct work *work;		/* for mailboxes_maintain() */
 	size_t work_count, work_room;
+	uint64_t walk;			/* accounts up to this were looked at */
+	bool walked;
 };
 
 /* ---- mailbox.c: one open mailbox ------------------------------------- */
@@ -188,8 +190,12 @@ enum result intent_write(struct mailboxes *, uint64_t account,
 enum result intent_forget(struct mailboxes *, uint64_t account,
     const struct token *);
 void intent_put(struct batch *, const struct intent *);
-/* Finish what a killed process began. 1, -1 something remains. */
-int intents_replay(struct names *);
+/*
+ * Finish what a killed process began; what takes long, the removals, is else
+ * left for mailboxes_maintain(). 1, -1 something remains.
+ */
+int intents_replay(struct mailboxes *, uint64_t account, bool removals);
+bool intents_left(struct mailboxes *, uint64_t account);
 
 /* ---- message_copy.c -------------------------------------------------- */
 

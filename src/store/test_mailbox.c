@@ -196,6 +196,28 @@ test_delete(void **state)
 	check_clean(f);
 }
 
+/* A removal that a dead process left is finished after the start. */
+static void
+test_delete_cut_short(void **state)
+{
+	struct fixture *f = *state;
+	uint64_t a;
+
+	for (long step = 1; step < 4; step++) {
+		assert_int_equal(create(f, "a", &a), RESULT_OK);
+		add(f, a, 3);
+		assert_int_equal(delete_mailbox(f, "a"), RESULT_OK);
+		fixture_die_after(f, step - 1);
+		mailboxes_maintain(f->store.mailboxes);
+		fixture_restart(f);
+		assert_int_equal(mailbox_named(f, "a"), 0);
+		mailboxes_maintain(f->store.mailboxes);
+		assert_false(intents_left(f->store.mailboxes, ACCOUNT));
+		assert_int_equal(engine_collect(f->engine, false, 0), 3);
+	}
+	check_clean(f);
+}
+
 static void
 test_rename(void **state)
 {
@@ -353,6 +375,32 @@ test_append_large(void **state)
 	    RESULT_LIMIT);
 	free(body);
 	free(back);
+	check_clean(f);
+}
+
+/* The body was streamed, its row was not written: once more. */
+static void
+test_append_large_again(void **state)
+{
+	struct fixture *f = *state;
+	struct token token = token_new();
+	size_t n = 2 * ENGINE_BODY_INLINE;
+	char *body = xmalloc(n + 1);
+	uint32_t uid;
+
+	memset(body, 'x', n);
+	body[n] = '\0';
+	fixture_die_after(f, 0);
+	assert_int_equal(append(f, inbox(f), body, 0, "", &token, &uid),
+	    RESULT_TEMPORARY);
+	fixture_restart(f);
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(append(f, inbox(f), body, 0, "", &token,
+		    &uid), RESULT_OK);
+		assert_int_equal(uid, 1);
+	}
+	assert_there(f, inbox(f), "1");
+	free(body);
 	check_clean(f);
 }
 
@@ -1020,12 +1068,14 @@ main(void)
 		TEST(test_create),
 		TEST(test_create_again),
 		TEST(test_delete),
+		TEST(test_delete_cut_short),
 		TEST(test_rename),
 		TEST(test_rename_inbox),
 		TEST(test_subscribe),
 		TEST(test_append),
 		TEST(test_append_again),
 		TEST(test_append_large),
+		TEST(test_append_large_again),
 		TEST(test_details),
 		TEST(test_details_in_parts),
 		TEST(test_store),

@@ -238,6 +238,20 @@ test_name(void **state)
 	assert_int_equal(count_in(f, box), 4);
 }
 
+static void
+test_intent(void **state)
+{
+	struct fixture *f = *state;
+	struct token token = token_new();
+	struct key key = key_token(ACCOUNT_INTENT, &token);
+
+	write_record(f, (struct partition){ PARTITION_ACCOUNT, ACCOUNT },
+	    key_span(&key), SPAN("\xff"));
+	fixture_restart(f);
+	check_and_repair(f);
+	assert_false(intents_left(f->store.mailboxes, ACCOUNT));
+}
+
 int
 main(void)
 {
@@ -250,6 +264,7 @@ main(void)
 		TEST(test_others),
 		TEST(test_body),
 		TEST(test_name),
+		TEST(test_intent),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
