@@ -387,13 +387,13 @@ do_something(struct world *w, bool mortal)
 }
 
 static void
-run(uint64_t seed, int rounds, bool mortal)
+run(uint64_t seed, int rounds, bool mortal, bool disk)
 {
 	struct world *w = xcalloc(1, sizeof(*w));
 	static const char *const names[BOXES] = { "INBOX", "Sent", "Trash" };
 
 	w->seed = seed;
-	fixture_open(&w->f);
+	fixture_open(&w->f, disk);
 	w->f.settings.store_tombstones = seed % 2 == 0 ? 10000 : 20;
 	/* With next to no memory they are read anew each time. */
 	if (seed % 3 == 0) {
@@ -421,7 +421,7 @@ test_random(void **state)
 {
 	(void)state;
 	for (uint64_t seed = 1; seed <= 6; seed++)
-		run(seed, 1500, false);
+		run(seed, 1500, false, false);
 }
 
 static void
@@ -429,7 +429,15 @@ test_random_deaths(void **state)
 {
 	(void)state;
 	for (uint64_t seed = 101; seed <= 108; seed++)
-		run(seed, 1200, true);
+		run(seed, 1200, true, false);
+}
+
+static void
+test_random_on_disk(void **state)
+{
+	(void)state;
+	run(201, 500, false, true);
+	run(202, 500, true, true);
 }
 
 int
@@ -438,6 +446,7 @@ main(void)
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_random),
 		cmocka_unit_test(test_random_deaths),
+		cmocka_unit_test(test_random_on_disk),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

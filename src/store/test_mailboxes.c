@@ -84,12 +84,39 @@ fixture_commits(void)
 	return commits;
 }
 
+static struct engine *
+open_on_disk(struct fixture *f)
+{
+	struct engine_options options = { .cache_size = 8 << 20,
+	    .write_buffer = 4 << 20, .create = true };
+	struct text why = TEXT_INIT(0);
+	struct engine *engine;
+
+	snprintf(f->path, sizeof(f->path), "/tmp/test_mailboxes.XXXXXX");
+	assert_non_null(mkdtemp(f->path));
+	engine = engine_rocksdb_open(f->path, &options, &why);
+	assert_non_null(engine);
+	text_free(&why);
+	return engine;
+}
+
+static void
+remove_from_disk(struct fixture *f)
+{
+	char command[96];
+
+	if (f->path[0] == '\0')
+		return;
+	snprintf(command, sizeof(command), "rm -rf %s", f->path);
+	assert_int_equal(system(command), 0);
+}
+
 void
-fixture_open(struct fixture *f)
+fixture_open(struct fixture *f, bool disk)
 {
 	*f = (struct fixture){ 0 };
 	settings_default(&f->settings);
-	f->engine = engine_memory_open();
+	f->engine = disk ? open_on_disk(f) : engine_memory_open();
 	immortal = f->engine->ops;
 	mortal = *immortal;
 	mortal.commit = mortal_commit;
@@ -118,6 +145,7 @@ fixture_close(struct fixture *f)
 	mailboxes_free(&f->store.mailboxes);
 	engine_close(&f->engine);
 	arena_free(&f->arena);
+	remove_from_disk(f);
 }
 
 int
@@ -125,7 +153,7 @@ fixture_setup(void **state)
 {
 	struct fixture *f = xcalloc(1, sizeof(*f));
 
-	fixture_open(f);
+	fixture_open(f, false);
 	*state = f;
 	return 0;
 }

@@ -19,11 +19,12 @@ struct fixture {
 	struct engine *engine;
 	struct store store;
 	struct arena *arena;
+	char path[64];			/* of the engine on disk; "" memory */
 };
 
 enum { ACCOUNT = 7 };
 
-void fixture_open(struct fixture *);
+void fixture_open(struct fixture *, bool disk);
 void fixture_close(struct fixture *);
 /* The process ends and begins again on what is there. */
 void fixture_restart(struct fixture *);
