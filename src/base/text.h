@@ -31,7 +31,7 @@ void text_printf(struct text *, const char *fmt, ...) PRINTF_LIKE(2, 3);
 void text_vprintf(struct text *, const char *fmt, va_list)
     __attribute__((format(printf, 2, 0)));
 void text_u64(struct text *, uint64_t);		/* decimal; faster than printf */
-/* Room for n more bytes, written at the result, then text_grew(n). NULL: full. */
+/* Room for n more bytes; then text_grew(n). NULL: full. */
 char *text_room(struct text *, size_t n);
 void text_grew(struct text *, size_t n);
 
