@@ -53,7 +53,7 @@ field_end(struct span s)
 
 	if (s.p[0] != '"') {
 		while (i < s.n && header_name_ok(span_sub(s, i, 1)) &&
-		    memchr("()\"\\{%*]", s.p[i], 8) == NULL)
+		    strchr("()\"\\{%*]", s.p[i]) == NULL)
 			i++;
 		return i;
 	}

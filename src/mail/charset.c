@@ -74,8 +74,8 @@ name_ok(struct span name)
 	size_t i;
 
 	for (i = 0; i < name.n; i++) {
-		if (!ascii_is_alnum(name.p[i]) &&
-		    memchr("-_.:+", name.p[i], 5) == NULL)
+		if (!ascii_is_alnum(name.p[i]) && (name.p[i] == '\0' ||
+		    strchr("-_.:+", name.p[i]) == NULL))
 			return false;
 	}
 	return name.n > 0 && name.n <= NAME_MAX_BYTES;
@@ -418,15 +418,13 @@ charset_to_utf8_strict(struct span charset, struct span in, struct text *out)
 
 /* One character that is not ASCII, by RFC 5051 section 2. */
 static void
-casemap_one(struct text *out, int32_t code)
+casemap_unicode(struct text *out, int32_t code)
 {
 	UErrorCode e = U_ZERO_ERROR;
 	const UNormalizer2 *nfkd = unorm2_getNFKDInstance(&e);
 	UChar parts[32];
 	int32_t n, at = 0, c;
 
-	if (code < 0)
-		code = REPLACEMENT;
 	code = u_totitle(code);
 	n = U_FAILURE(e) ? -1 : unorm2_getDecomposition(nfkd, code, parts,
 	    ARRAY_LEN(parts), &e);
@@ -438,6 +436,44 @@ casemap_one(struct text *out, int32_t code)
 		U16_NEXT(parts, at, n, c);
 		utf8_add(out, c);
 	}
+}
+
+/*
+ * The same for the alphabets of two bytes a letter (Latin, Greek, Cyrillic,
+ * Hebrew, Arabic), worked out once: searches fold every letter of a mailbox.
+ */
+static struct {
+	uint8_t n;		/* 0: it takes more room */
+	char bytes[7];
+} folded_letters[0x800];
+
+static void
+fold_letters(void)
+{
+	struct text t = TEXT_INIT(0);
+	int32_t code;
+
+	for (code = 0x80; code < 0x800; code++) {
+		text_clear(&t);
+		casemap_unicode(&t, code);
+		if (t.n > sizeof(folded_letters[code].bytes))
+			continue;
+		memcpy(folded_letters[code].bytes, t.p, t.n);
+		folded_letters[code].n = (uint8_t)t.n;
+	}
+	text_free(&t);
+}
+
+static void
+casemap_one(struct text *out, int32_t code)
+{
+	if (code < 0)
+		code = REPLACEMENT;
+	if (code < 0x800 && folded_letters[code].n > 0)
+		text_add(out, span_of(folded_letters[code].bytes,
+		    folded_letters[code].n));
+	else
+		casemap_unicode(out, code);
 }
 
 /*
@@ -465,9 +501,11 @@ ascii_to_upper(char *to, const char *from, size_t n)
 void
 casemap_add(struct text *out, struct span s)
 {
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
 	size_t at = 0, n;
 	char *to;
 
+	pthread_once(&once, fold_letters);
 	while (at < s.n) {
 		n = utf8_ascii_run(span_from(s, at));
 		if (n > 0 && (to = text_room(out, n)) != NULL) {

@@ -297,10 +297,12 @@ put_time(char *to, const struct date_parts *p, int offset)
 {
 	int away = offset < 0 ? -offset : offset;
 
-	memcpy(to, "hh:mm:ss +hhmm", 14);
 	two(to, p->hour);
+	to[2] = ':';
 	two(to + 3, p->minute);
+	to[5] = ':';
 	two(to + 6, p->second);
+	to[8] = ' ';
 	to[9] = offset < 0 ? '-' : '+';
 	two(to + 10, away / 60);
 	two(to + 12, away % 60);
@@ -389,7 +391,8 @@ date_parse_imap_day(struct span s, int32_t *day)
 void
 date_add_imap_day(struct text *out, int32_t day)
 {
-	struct date_parts p = date_split((struct date){ (int64_t)day * DAY, 0 });
+	struct date d = { (int64_t)day * DAY, 0 };
+	struct date_parts p = date_split(d);
 
 	text_printf(out, "%d-%s-%04d", p.day, months[p.month - 1], p.year);
 }

@@ -105,7 +105,10 @@ take_token(struct span s, size_t *at)
 enum mime_encoding
 mime_encoding_of(struct span raw)
 {
-	static const struct { const char *name; enum mime_encoding e; } rows[] = {
+	static const struct {
+		const char *name;
+		enum mime_encoding e;
+	} rows[] = {
 		{ "7bit", MIME_7BIT }, { "8bit", MIME_8BIT },
 		{ "base64", MIME_BASE64 }, { "quoted-printable", MIME_QUOTED },
 		{ "binary", MIME_BINARY }, { "", MIME_7BIT },

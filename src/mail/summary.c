@@ -124,12 +124,14 @@ summary_open(struct span record, uint64_t size, struct summary *out)
 	struct cursor c = cursor_of(record);
 	int64_t offset;
 	uint64_t n;
-	uint8_t flags;
+	uint8_t magic, version, flags;
 
 	memset(out, 0, sizeof(*out));
-	if (get_byte(&c) != 'S' || get_byte(&c) != SUMMARY_VERSION)
-		return 0;
+	magic = get_byte(&c);
+	version = get_byte(&c);
 	flags = get_byte(&c);
+	if (magic != 'S' || version != SUMMARY_VERSION)
+		return 0;
 	out->has_sent = (flags & SUMMARY_FLAG_HAS_SENT) != 0;
 	out->is_reply = (flags & SUMMARY_FLAG_IS_REPLY) != 0;
 	out->truncated = (flags & SUMMARY_FLAG_TRUNCATED) != 0;

@@ -59,7 +59,7 @@ struct summary {
 	bool has_attachment;	/* a part that is neither text nor inline */
 	struct span preview;	/* UTF-8, one line */
 	struct span base_subject;	/* UTF-8 */
-	struct span envelope_record, parts_record;	/* for the calls below */
+	struct span envelope_record, parts_record;	/* for the below */
 };
 
 /*

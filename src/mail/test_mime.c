@@ -58,7 +58,8 @@ static void
 test_simple(void **state)
 {
 	(void)state;
-	check("Subject: x\r\n\r\nhello\r\n", "0.1 L text/plain [hello\r\n] 1\n");
+	check("Subject: x\r\n\r\nhello\r\n",
+	    "0.1 L text/plain [hello\r\n] 1\n");
 	check("Subject: x\r\n\r\nhello", "0.1 L text/plain [hello] 0\n");
 	check("", "0.1 L text/plain [] 0\n");
 	check("\r\nhello", "0.1 L text/plain [hello] 0\n");
