@@ -475,7 +475,8 @@ put_rows(const struct names *names, struct text *out)
 
 	while (i < names->n || s < names->subscribed_n) {
 		int order = i == names->n ? 1 : s == names->subscribed_n ? -1
-		    : names_compare(names->at[i].name, names->subscribed[s]);
+		    : names_compare(names->at[i].name,
+		    names->subscribed[s].name);
 		struct mailbox_row row = { .subscribed = order >= 0 };
 
 		if (order <= 0) {
@@ -485,7 +486,7 @@ put_rows(const struct names *names, struct text *out)
 			row.uidvalidity = names->at[i].uidvalidity;
 			i++;
 		} else {
-			row.name = names->subscribed[s];
+			row.name = names->subscribed[s].name;
 		}
 		if (order >= 0)
 			s++;

@@ -28,9 +28,9 @@ static void
 unload(struct names *names)
 {
 	for (size_t i = 0; i < names->n; i++)
-		free((char *)(uintptr_t)names->at[i].name.p);
+		free(names->at[i].own);
 	for (size_t i = 0; i < names->subscribed_n; i++)
-		free((char *)(uintptr_t)names->subscribed[i].p);
+		free(names->subscribed[i].own);
 	names->n = names->subscribed_n = 0;
 	names->inbox = 0;
 	names->last_uidvalidity = 0;
@@ -95,14 +95,14 @@ names_compare(struct span a, struct span b)
 	return (a.n > b.n) - (a.n < b.n);
 }
 
-static struct span
+static char *
 own(struct span s)
 {
 	char *p = xmalloc(s.n + 1);
 
 	memcpy(p, s.p, s.n);
 	p[s.n] = '\0';
-	return span_of(p, s.n);
+	return p;
 }
 
 /* Where a name is, or would be. */
@@ -153,7 +153,8 @@ names_insert(struct names *names, const struct listed *listed)
 	memmove(&names->at[i + 1], &names->at[i],
 	    (names->n - i) * sizeof(*names->at));
 	names->at[i] = *listed;
-	names->at[i].name = own(listed->name);
+	names->at[i].own = own(listed->name);
+	names->at[i].name = span_of(names->at[i].own, listed->name.n);
 	names->n++;
 	if (names_is_inbox(listed->name))
 		names->inbox = listed->mailbox;
@@ -166,7 +167,7 @@ names_remove(struct names *names, uint64_t mailbox)
 
 	if (listed == NULL)
 		return;
-	free((char *)(uintptr_t)listed->name.p);
+	free(listed->own);
 	names->n--;
 	memmove(listed, listed + 1,
 	    (size_t)(names->at + names->n - listed) * sizeof(*listed));
@@ -180,7 +181,7 @@ seek_subscribed(const struct names *names, struct span name)
 	while (low < high) {
 		size_t middle = low + (high - low) / 2;
 
-		if (names_compare(names->subscribed[middle], name) < 0)
+		if (names_compare(names->subscribed[middle].name, name) < 0)
 			low = middle + 1;
 		else
 			high = middle;
@@ -194,14 +195,14 @@ names_is_subscribed(const struct names *names, struct span name)
 	size_t i = seek_subscribed(names, name);
 
 	return i < names->subscribed_n &&
-	    span_eq(names->subscribed[i], name);
+	    span_eq(names->subscribed[i].name, name);
 }
 
 void
 names_subscribe(struct names *names, struct span name, bool on)
 {
 	size_t i = seek_subscribed(names, name);
-	struct span *at;
+	struct subscribed *at;
 
 	if (names_is_subscribed(names, name) == on)
 		return;
@@ -214,9 +215,10 @@ names_subscribe(struct names *names, struct span name, bool on)
 	if (on) {
 		memmove(at + 1, at,
 		    (names->subscribed_n++ - i) * sizeof(*at));
-		*at = own(name);
+		at->own = own(name);
+		at->name = span_of(at->own, name.n);
 	} else {
-		free((char *)(uintptr_t)at->p);
+		free(at->own);
 		memmove(at, at + 1,
 		    (--names->subscribed_n - i) * sizeof(*at));
 	}
@@ -278,6 +280,7 @@ names_normal(struct span given, struct arena *arena, struct span *name)
 {
 	struct span rest = given, level;
 	size_t levels = 0;
+	char *p;
 
 	if (given.n > 1 && given.p[given.n - 1] == '/')
 		rest = given = span_sub(given, 0, given.n - 1);
@@ -289,12 +292,13 @@ names_normal(struct span given, struct arena *arena, struct span *name)
 		if (level.n == 0 || ++levels > LEVELS_MAX)
 			return 0;
 	}
-	*name = arena_dup(arena, given);
-	if (name->p == NULL)
+	p = arena_cstr(arena, given);
+	if (p == NULL)
 		return 0;
-	span_cut(*name, '/', &level);
+	span_cut(given, '/', &level);
 	if (span_is_nocase(level, "INBOX"))
-		memcpy((char *)(uintptr_t)name->p, "INBOX", 5);
+		memcpy(p, "INBOX", level.n);
+	*name = span_of(p, given.n);
 	return 1;
 }
 

@@ -126,9 +126,15 @@ void mailbox_fold_when_due(struct mailbox *);
 
 struct listed {
 	uint64_t mailbox;
-	struct span name;		/* owned */
+	struct span name;		/* points into `own` */
+	char *own;
 	uint32_t use, uidvalidity;
 	struct token token;
+};
+
+struct subscribed {
+	struct span name;		/* points into `own` */
+	char *own;
 };
 
 struct names {
@@ -142,7 +148,7 @@ struct names {
 	uint64_t inbox;
 	struct listed *at;		/* in the order of names_compare() */
 	size_t n, room;
-	struct span *subscribed;	/* owned, in that order */
+	struct subscribed *subscribed;	/* in that order */
 	size_t subscribed_n, subscribed_room;
 };
 
