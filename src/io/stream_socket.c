@@ -71,7 +71,8 @@ stream_wait(struct stream *s, monotime_t deadline)
 		return done;
 	}
 	must(s->waiter == NULL);
-	s->ready = false;
+	/* The edge may have come while what we had to say was flushed. */
+	s->ready = s->want == POLLIN ? s->readable : s->writable;
 	if (stream_watch(s, s->want) == -1)
 		return -1;
 	s->waiter = fiber_self();
