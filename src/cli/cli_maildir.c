@@ -34,7 +34,8 @@ struct import {
 	struct progress progress;
 	uint64_t done;
 	const char *prefix;		/* --mailbox, or NULL */
-	char *keywords[KEYWORDS];	/* of the folder at hand, a to z */
+	struct text keyword_file;	/* of the folder at hand */
+	struct span keywords[KEYWORDS];	/* in it, a to z; p NULL: none */
 };
 
 static bool
@@ -45,35 +46,25 @@ is_folder(int dir, const char *name)
 	return fstatat(dir, name, &st, 0) == 0 && S_ISDIR(st.st_mode);
 }
 
-static void
-forget_keywords(struct import *i)
-{
-	for (size_t k = 0; k < KEYWORDS; k++) {
-		free(i->keywords[k]);
-		i->keywords[k] = NULL;
-	}
-}
-
 /* Lines "0 $Label1": the letter a stands for it. */
 static void
 read_keywords(struct import *i, int dir)
 {
-	struct text file = TEXT_INIT(0);
 	struct span rest, line, number;
 	uint32_t n;
 
-	forget_keywords(i);
-	if (file_read(dir, "dovecot-keywords", 1 << 20, &file) == 1) {
-		rest = text_span(&file);
-		while (rest.n > 0) {
-			rest = span_cut(rest, '\n', &line);
-			number = span_word(&line);
-			if (span_u32(number, &n) == 1 && n < KEYWORDS &&
-			    line.n > 0 && i->keywords[n] == NULL)
-				i->keywords[n] = strndup(line.p, line.n);
-		}
+	memset(i->keywords, 0, sizeof(i->keywords));
+	text_clear(&i->keyword_file);
+	if (file_read(dir, "dovecot-keywords", 1 << 20,
+	    &i->keyword_file) != 1)
+		return;			/* then there are none */
+	rest = text_span(&i->keyword_file);
+	while (rest.n > 0) {
+		rest = span_cut(rest, '\n', &line);
+		number = span_word(&line);
+		if (span_u32(number, &n) == 1 && n < KEYWORDS && line.n > 0)
+			i->keywords[n] = line;
 	}
-	text_free(&file);
 }
 
 /* What stands behind ":2," in a file's name. */
@@ -86,18 +77,18 @@ read_flags(struct import *i, const char *name, struct text *keywords)
 	if (info == NULL)
 		return 0;
 	for (info += 3; *info != '\0' && *info != ','; info++) {
-		const char *keyword = *info == 'P' ? "$Forwarded" :
+		struct span keyword = *info == 'P' ? SPAN("$Forwarded") :
 		    *info >= 'a' && *info <= 'z' ?
-		    i->keywords[*info - 'a'] : NULL;
+		    i->keywords[*info - 'a'] : SPAN_EMPTY;
 
 		for (size_t l = 0; l < ARRAY_LEN(letters); l++)
 			if (letters[l].letter == *info)
 				flags |= letters[l].flag;
-		if (keyword == NULL)
+		if (keyword.n == 0)
 			continue;
 		if (keywords->n > 0)
 			text_char(keywords, ' ');
-		text_str(keywords, keyword);
+		text_add(keywords, keyword);
 	}
 	return flags;
 }
@@ -303,7 +294,7 @@ cli_import_maildir(struct cli *cli)
 		    count_files(dir, ".", 0));
 		status = import_tree(&i, dir, SPAN_EMPTY, 0);
 		progress_end(&i.progress);
-		forget_keywords(&i);
+		text_free(&i.keyword_file);
 		status = imported(cli, &i.mail, status);
 	}
 	close(dir);

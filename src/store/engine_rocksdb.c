@@ -222,7 +222,7 @@ static int
 read_fact(struct rocks *r, char fact, uint64_t *number)
 {
 	rocksdb_pinnableslice_t *slice;
-	struct span value;
+	struct span value = SPAN_EMPTY;
 	int found = rocks_read(r, FACTS, span_of(&fact, 1), &slice, &value);
 
 	*number = 0;
