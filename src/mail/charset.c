@@ -505,6 +505,7 @@ casemap_add(struct text *out, struct span s)
 	size_t at = 0, n;
 	char *to;
 
+	icu_ready();
 	pthread_once(&once, fold_letters);
 	while (at < s.n) {
 		n = utf8_ascii_run(span_from(s, at));
@@ -550,6 +551,7 @@ casefold_add(struct text *out, struct span s)
 	char *to;
 	size_t i;
 
+	icu_ready();
 	if (s.n > INT32_MAX / 64) {
 		out->full = true;
 	} else if (!utf8_is_ascii(s)) {
