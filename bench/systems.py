@@ -161,7 +161,7 @@ class Postrider:
 CONFIG_POSTRIDER = """\
 # Measured over loopback: one address is all the clients there are.
 auth { plaintext_on_loopback = yes }
-limits { sessions_per_address = 10000 }
+imap { max_sessions_per_address = 10000 }
 """
 
 
