@@ -63,7 +63,7 @@ imap_append_wants(struct imap_task *t)
 	return take_arguments(&t->in, &d) != 0;
 }
 
-/* -- the message ------------------------------------------------------------------------ */
+/* -- the message ---- */
 
 /* 1 whole (though the spool may be dead), 0 closed, -1. */
 static int

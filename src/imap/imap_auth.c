@@ -15,9 +15,14 @@
 #include "base/secret.h"
 #include "edge/login.h"
 
-static struct map *accounts;	/* from the login to how many sessions it has */
+/* How many sessions an account has here. */
+struct account {
+	uint64_t sessions;
+};
 
-/* -- capabilities ------------------------------------------------------------------ */
+static struct map *accounts;		/* by login */
+
+/* -- capabilities ---- */
 
 void
 imap_add_capabilities(struct imap_session *s, struct text *out)
@@ -32,9 +37,9 @@ imap_add_capabilities(struct imap_session *s, struct text *out)
 			text_str(out, " LOGINDISABLED");
 		return;
 	}
-	text_str(out, " IDLE UIDPLUS NAMESPACE CHILDREN UNSELECT CONDSTORE MOVE "
-	    "SPECIAL-USE CREATE-SPECIAL-USE ESEARCH LIST-EXTENDED LIST-STATUS "
-	    "WITHIN STATUS=SIZE OBJECTID SAVEDATE APPENDLIMIT=");
+	text_str(out, " IDLE UIDPLUS NAMESPACE CHILDREN UNSELECT CONDSTORE "
+	    "MOVE SPECIAL-USE CREATE-SPECIAL-USE ESEARCH LIST-EXTENDED "
+	    "LIST-STATUS WITHIN STATUS=SIZE OBJECTID SAVEDATE APPENDLIMIT=");
 	text_u64(out, imap_settings()->imap_append_limit);
 }
 
@@ -59,21 +64,21 @@ imap_starttls(struct imap_task *t)
 	return (struct imap_reply){ .status = IMAP_SAID };
 }
 
-/* -- logging in --------------------------------------------------------------------- */
+/* -- logging in ---- */
 
 void
 imap_forget_login(struct imap_session *s)
 {
-	uintptr_t count;
+	struct account *account;
 
 	secret_wipe(&s->grant, sizeof(s->grant));
 	if (s->login == NULL)
 		return;
-	count = (uintptr_t)map_get(accounts, span_str(s->login));
-	if (count > 1)
-		map_put(accounts, span_str(s->login), (void *)(count - 1));
-	else
+	account = map_get(accounts, span_str(s->login));
+	if (--account->sessions == 0) {
 		map_remove(accounts, span_str(s->login));
+		free(account);
+	}
 	free(s->login);
 	s->login = NULL;
 }
@@ -82,14 +87,18 @@ imap_forget_login(struct imap_session *s)
 static bool
 count_login(struct imap_session *s, const char *address)
 {
-	uintptr_t count;
+	struct account *account;
 
 	if (accounts == NULL)
 		accounts = map_new();
-	count = (uintptr_t)map_get(accounts, span_str(address));
-	if (count >= imap_settings()->imap_max_sessions_per_account)
+	account = map_get(accounts, span_str(address));
+	if (account == NULL) {
+		account = xcalloc(1, sizeof(*account));
+		map_put(accounts, span_str(address), account);
+	}
+	if (account->sessions >= imap_settings()->imap_max_sessions_per_account)
 		return false;
-	map_put(accounts, span_str(address), (void *)(count + 1));
+	account->sessions++;
 	s->login = xstrdup(address);
 	return true;
 }
@@ -176,14 +185,14 @@ imap_login(struct imap_task *t)
 	result = login_password(t->s->io, imap_store(), service_of(t->s),
 	    t->args[0], t->args[1], &login);
 	/* The password may stand in the arena, too, if it held an escape. */
-	secret_wipe((void *)(uintptr_t)t->args[1].p, t->args[1].n);
+	secret_wipe((char *)t->args[1].p, t->args[1].n);
 	secret_wipe(t->line.p, t->line.n);
 	reply = finish_login(t, result, &login);
 	secret_wipe(&login, sizeof(login));
 	return reply;
 }
 
-/* -- AUTHENTICATE: "+ " and base64, a line of base64 back ------------------------------- */
+/* -- AUTHENTICATE: "+ " and base64, a line of base64 back ---- */
 
 static void
 challenge(void *arg, struct span base64)

@@ -132,7 +132,7 @@ imap_refresh(struct imap_session *s, struct arena *arena)
 	return status;
 }
 
-/* -- telling --------------------------------------------------------------------- */
+/* -- telling ---- */
 
 enum { LINES_FULL = 8 << 10 };		/* then they go to the stream */
 

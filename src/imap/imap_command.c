@@ -8,56 +8,56 @@
  */
 #include "imap/imap_command.h"
 
-#include <stdio.h>
-
-#define ANY	(IMAP_GREETED | IMAP_AUTHENTICATED | IMAP_SELECTED)
+/* In which states. */
+#define NOBODY	IMAP_GREETED
 #define USER	(IMAP_AUTHENTICATED | IMAP_SELECTED)
 #define BOX	IMAP_SELECTED
+#define ANY	(NOBODY | USER)
+/* How: see enum imap_how. */
 #define KEEPS	IMAP_KEEPS_NUMBERS
 #define UID	IMAP_BY_UID
+#define PRIVATE	IMAP_PRIVATE
+#define MESSAGE	IMAP_HAS_MESSAGE
+#define WRITES	IMAP_WRITES
 
 static const struct imap_command commands[] = {
-	/* name         in states       args  how               handler */
-	{ "FETCH",      BOX,            "*",  KEEPS,            imap_fetch },
-	{ "UID FETCH",  BOX,            "*",  UID,              imap_fetch },
-	{ "STORE",      BOX,            "*",  KEEPS | IMAP_WRITES,
-	    imap_store_flags },
-	{ "UID STORE",  BOX,            "*",  UID | IMAP_WRITES,
-	    imap_store_flags },
-	{ "NOOP",       ANY,            "",   0,                imap_noop },
-	{ "IDLE",       USER,           "",   0,                imap_idle },
-	{ "SEARCH",     BOX,            "*",  KEEPS,            imap_search },
-	{ "UID SEARCH", BOX,            "*",  UID,              imap_search },
-	{ "APPEND",     USER,           "*",  IMAP_HAS_MESSAGE, imap_append },
-	{ "SELECT",     USER,           "m*", 0,                imap_select },
-	{ "EXAMINE",    USER,           "m*", 0,                imap_examine },
-	{ "STATUS",     USER,           "m*", 0,                imap_status },
-	{ "LIST",       USER,           "*",  0,                imap_list },
-	{ "LSUB",       USER,           "*",  0,                imap_lsub },
-	{ "COPY",       BOX,            "*",  0,                imap_copy },
-	{ "UID COPY",   BOX,            "*",  UID,              imap_copy },
-	{ "MOVE",       BOX,            "*",  IMAP_WRITES,      imap_move },
-	{ "UID MOVE",   BOX,            "*",  UID | IMAP_WRITES, imap_move },
-	{ "EXPUNGE",    BOX,            "",   IMAP_WRITES,      imap_expunge },
-	{ "UID EXPUNGE", BOX,           "*",  UID | IMAP_WRITES,
-	    imap_uid_expunge },
-	{ "CLOSE",      BOX,            "",   0,                imap_close },
-	{ "UNSELECT",   BOX,            "",   0,                imap_unselect },
-	{ "CHECK",      BOX,            "",   0,                imap_check },
-	{ "CREATE",     USER,           "m*", 0,                imap_create },
-	{ "DELETE",     USER,           "m",  0,                imap_delete },
-	{ "RENAME",     USER,           "mm", 0,                imap_rename },
-	{ "SUBSCRIBE",  USER,           "m",  0,                imap_subscribe },
-	{ "UNSUBSCRIBE", USER,          "m",  0,                imap_unsubscribe },
-	{ "NAMESPACE",  USER,           "",   0,                imap_namespace },
-	{ "ENABLE",     USER,           "*",  0,                imap_enable },
-	{ "CAPABILITY", ANY,            "",   0,                imap_capability },
-	{ "ID",         ANY,            "*",  0,                imap_id },
-	{ "LOGOUT",     ANY,            "",   0,                imap_logout },
-	{ "LOGIN",      IMAP_GREETED,   "aa", IMAP_PRIVATE,     imap_login },
-	{ "AUTHENTICATE", IMAP_GREETED, "*",  IMAP_PRIVATE,
-	    imap_authenticate },
-	{ "STARTTLS",   IMAP_GREETED,   "",   0,                imap_starttls },
+	/* name           state   args  how             handler */
+	{ "FETCH",        BOX,    "*",  KEEPS,          imap_fetch },
+	{ "UID FETCH",    BOX,    "*",  UID,            imap_fetch },
+	{ "STORE",        BOX,    "*",  KEEPS | WRITES, imap_store_flags },
+	{ "UID STORE",    BOX,    "*",  UID | WRITES,   imap_store_flags },
+	{ "SEARCH",       BOX,    "*",  KEEPS,          imap_search },
+	{ "UID SEARCH",   BOX,    "*",  UID,            imap_search },
+	{ "NOOP",         ANY,    "",   0,              imap_noop },
+	{ "IDLE",         USER,   "",   0,              imap_idle },
+	{ "APPEND",       USER,   "*",  MESSAGE,        imap_append },
+	{ "SELECT",       USER,   "m*", 0,              imap_select },
+	{ "EXAMINE",      USER,   "m*", 0,              imap_examine },
+	{ "STATUS",       USER,   "m*", 0,              imap_status },
+	{ "LIST",         USER,   "*",  0,              imap_list },
+	{ "LSUB",         USER,   "*",  0,              imap_lsub },
+	{ "COPY",         BOX,    "*",  0,              imap_copy },
+	{ "UID COPY",     BOX,    "*",  UID,            imap_copy },
+	{ "MOVE",         BOX,    "*",  WRITES,         imap_move },
+	{ "UID MOVE",     BOX,    "*",  UID | WRITES,   imap_move },
+	{ "EXPUNGE",      BOX,    "",   WRITES,         imap_expunge },
+	{ "UID EXPUNGE",  BOX,    "*",  UID | WRITES,   imap_uid_expunge },
+	{ "CLOSE",        BOX,    "",   0,              imap_close },
+	{ "UNSELECT",     BOX,    "",   0,              imap_unselect },
+	{ "CHECK",        BOX,    "",   0,              imap_check },
+	{ "CREATE",       USER,   "m*", 0,              imap_create },
+	{ "DELETE",       USER,   "m",  0,              imap_delete },
+	{ "RENAME",       USER,   "mm", 0,              imap_rename },
+	{ "SUBSCRIBE",    USER,   "m",  0,              imap_subscribe },
+	{ "UNSUBSCRIBE",  USER,   "m",  0,              imap_unsubscribe },
+	{ "NAMESPACE",    USER,   "",   0,              imap_namespace },
+	{ "ENABLE",       USER,   "*",  0,              imap_enable },
+	{ "CAPABILITY",   ANY,    "",   0,              imap_capability },
+	{ "ID",           ANY,    "*",  0,              imap_id },
+	{ "LOGOUT",       ANY,    "",   0,              imap_logout },
+	{ "LOGIN",        NOBODY, "aa", PRIVATE,        imap_login },
+	{ "AUTHENTICATE", NOBODY, "*",  PRIVATE,        imap_authenticate },
+	{ "STARTTLS",     NOBODY, "",   0,              imap_starttls },
 };
 
 enum { TAG_MAX = 256 };

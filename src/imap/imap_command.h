@@ -7,8 +7,8 @@
 #include "imap/imap_state.h"
 
 enum imap_how {
-	IMAP_KEEPS_NUMBERS = 1 << 0,	/* no EXPUNGE is told (RFC 3501 7.4.1) */
-	IMAP_BY_UID = 1 << 1,		/* numbers are UIDs, answers carry them */
+	IMAP_KEEPS_NUMBERS = 1 << 0,	/* no EXPUNGE told: RFC 3501 7.4.1 */
+	IMAP_BY_UID = 1 << 1,		/* numbers are UIDs, told in answers */
 	IMAP_PRIVATE = 1 << 2,		/* only where login is allowed */
 	IMAP_HAS_MESSAGE = 1 << 3,	/* reads its last literal itself */
 	IMAP_WRITES = 1 << 4,		/* not in a mailbox opened by EXAMINE */

@@ -113,7 +113,7 @@ imap_move(struct imap_task *t)
 	return copy_or_move(t, true);
 }
 
-/* -- EXPUNGE --------------------------------------------------------------------------- */
+/* -- EXPUNGE ---- */
 
 /* NULL: whatever the client has seen. */
 struct imap_reply

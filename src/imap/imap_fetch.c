@@ -17,7 +17,7 @@
 enum {
 	BATCH_ROWS = 256,
 	BATCH_BYTES = 1 << 20,		/* of messages got at once */
-	ALONE = 128 << 10,		/* larger ones are not got with others */
+	ALONE = 128 << 10,		/* larger ones are got by themselves */
 	LINE_FULL = 8 << 10,		/* then it goes to the stream */
 	ROWS_A_TURN = 8192,
 };
@@ -46,7 +46,7 @@ row_at(const struct run *r, uint32_t index)
 	return &r->t->s->box->view.rows[index];
 }
 
-/* -- items of the row ------------------------------------------------------------- */
+/* -- items of the row ---- */
 
 static void
 put_line(struct run *r)
@@ -112,7 +112,7 @@ add_row_item(struct run *r, enum imap_fetch_kind kind,
 	}
 }
 
-/* -- items of the details and the summary --------------------------------------------- */
+/* -- items of the details and the summary ---- */
 
 static void
 add_detail_item(struct run *r, enum imap_fetch_kind kind,
@@ -164,7 +164,7 @@ add_summary_item(struct run *r, enum imap_fetch_kind kind,
 	return 1;
 }
 
-/* -- BODY[section] -------------------------------------------------------------------- */
+/* -- BODY[section] ---- */
 
 /* A literal holds no NUL (RFC 3501 section 9, CHAR8): 0x80 stands in for it. */
 static void
@@ -300,7 +300,7 @@ add_section(struct run *r, const struct imap_fetch_item *item,
 	return write_extent(r, m, extent, bytes);
 }
 
-/* -- one message ------------------------------------------------------------------------ */
+/* -- one message ---- */
 
 static int
 add_item(struct run *r, const struct imap_fetch_item *item,
@@ -381,7 +381,7 @@ say_row(struct run *r, struct imap_message *m, uint32_t index, size_t i)
 	return status;
 }
 
-/* -- a batch ------------------------------------------------------------------------------ */
+/* -- a batch ---- */
 
 /* CHANGEDSINCE lets it pass. */
 static bool
@@ -566,7 +566,7 @@ say_batch(struct run *r)
 	return status == -1 ? -1 : 1;
 }
 
-/* -- the command ---------------------------------------------------------------------------- */
+/* -- the command ---- */
 
 /* The view knows everything that was asked for. */
 static void

@@ -127,7 +127,7 @@ take_word(struct imap_parser *in)
 	return word;
 }
 
-/* -- BODY[section]<partial> ------------------------------------------------------- */
+/* -- BODY[section]<partial> ---- */
 
 /* A field name came as a quoted string or a literal: quote it again. */
 static bool
@@ -209,7 +209,7 @@ take_section(struct imap_parser *in, struct imap_fetch *f, bool peek)
 	return add(in, f, item);
 }
 
-/* -- items ------------------------------------------------------------------------------ */
+/* -- items ---- */
 
 static bool
 take_item(struct imap_parser *in, struct imap_fetch *f)

@@ -29,7 +29,7 @@ struct wish {
 	size_t count;
 };
 
-/* -- the command -------------------------------------------------------------------- */
+/* -- the command ---- */
 
 static bool
 take_selection(struct imap_parser *in, struct wish *w)
@@ -145,7 +145,7 @@ take_list(struct imap_parser *in, struct wish *w)
 	return imap_parse_end(in);
 }
 
-/* -- the answer ---------------------------------------------------------------------- */
+/* -- the answer ---- */
 
 static bool
 matches(const struct wish *w, const struct imap_name *name)

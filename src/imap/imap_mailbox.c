@@ -49,7 +49,7 @@ imap_mailbox_find(struct imap_task *t, struct span name, uint64_t *id,
 	return *id != 0;
 }
 
-/* -- CREATE, with RFC 6154's (USE (\Drafts)) ------------------------------------------ */
+/* -- CREATE, with RFC 6154's (USE (\Drafts)) ---- */
 
 static const struct {
 	const char *name;
@@ -140,7 +140,7 @@ imap_create(struct imap_task *t)
 	return imap_refused(t, reply.result);
 }
 
-/* -- DELETE, RENAME, SUBSCRIBE ---------------------------------------------------------- */
+/* -- DELETE, RENAME, SUBSCRIBE ---- */
 
 struct imap_reply
 imap_delete(struct imap_task *t)
@@ -217,7 +217,7 @@ imap_namespace(struct imap_task *t)
 	return imap_ok("Namespaces listed");
 }
 
-/* -- STATUS --------------------------------------------------------------------------------- */
+/* -- STATUS ---- */
 
 static const struct {
 	const char *name;

@@ -38,7 +38,7 @@ imap_message_end(struct imap_message *m)
 	arena_reset(m->arena);
 }
 
-/* -- bytes -------------------------------------------------------------------------- */
+/* -- bytes ---- */
 
 static bool
 at_hand(struct imap_message *m, uint64_t at, uint64_t n, struct span *out)
@@ -119,7 +119,7 @@ imap_message_header(struct imap_message *m, struct span *out)
 	return 1;
 }
 
-/* -- the summary -------------------------------------------------------------------- */
+/* -- the summary ---- */
 
 /* Lost, or of an older form: the store keeps what we made of the bytes. */
 static void
@@ -190,7 +190,7 @@ imap_message_parts(struct imap_message *m)
 	return 1;
 }
 
-/* -- many at once ---------------------------------------------------------------------- */
+/* -- many at once ---- */
 
 static struct span
 ranges_of(struct arena *arena, const uint32_t *uids, size_t count)

@@ -92,7 +92,7 @@ bool
 imap_parse_space(struct imap_parser *p)
 {
 	return imap_parse_next(p, ' ') ||
-	    imap_parse_fail(p, "Argument missing, or no single space before it");
+	    imap_parse_fail(p, "Argument missing, or not one space before it");
 }
 
 bool
@@ -388,7 +388,7 @@ static bool
 add_keyword(struct imap_parser *p, struct imap_flags *out, struct span word)
 {
 	struct span old = out->keywords;
-	char *room = (char *)(uintptr_t)old.p;
+	char *room = (char *)old.p;
 
 	if (word.n > IMAP_KEYWORD_MAX ||
 	    old.n + word.n + 1 > IMAP_KEYWORDS_MAX)
@@ -459,7 +459,7 @@ imap_parse_date_time(struct imap_parser *p, int64_t *out)
 bool
 imap_parse_day(struct imap_parser *p, int32_t *out)
 {
-	struct span text;
+	struct span text = SPAN_EMPTY;
 
 	if (!imap_parse_astring(p, &text))
 		return false;

@@ -252,7 +252,7 @@ take_key(struct build *b, unsigned depth, struct imap_search_key **out)
 	return take_named(b, depth, out);
 }
 
-/* -- RETURN and CHARSET ----------------------------------------------------------------- */
+/* -- RETURN and CHARSET ---- */
 
 static bool
 take_returns(struct imap_parser *in, unsigned *returns)

@@ -16,7 +16,7 @@ enum imap_search_return {
 };
 
 struct imap_search_command {
-	unsigned returns;		/* 0: the answer is SEARCH, not ESEARCH */
+	unsigned returns;		/* 0: answer SEARCH, not ESEARCH */
 	struct span charset;		/* empty: none was named */
 	struct imap_search_key *root;
 	bool has_modseq;		/* MODSEQ is among the keys */

@@ -45,7 +45,7 @@ struct run {
 	uint64_t modseq, first_modseq, last_modseq;
 };
 
-/* -- one row ------------------------------------------------------------------------------ */
+/* -- one row ---- */
 
 static struct imap_search_message
 message_of(const struct run *r, uint32_t index)
@@ -133,7 +133,7 @@ match_entry(struct run *r, struct entry *e, const struct message_detail *detail,
 	return result;
 }
 
-/* -- a block -------------------------------------------------------------------------------- */
+/* -- a block ---- */
 
 /* The rows that hang on more than the view knows. */
 struct open_rows {
@@ -289,7 +289,7 @@ search(struct run *r)
 	return status;
 }
 
-/* -- the answer ------------------------------------------------------------------------------ */
+/* -- the answer ---- */
 
 static void
 say_search(struct run *r)

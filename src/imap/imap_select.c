@@ -43,8 +43,10 @@ describe(struct imap_session *s)
 {
 	const struct imap_view *view = &s->box->view;
 	struct text line = TEXT_INIT(64 << 10);
-	uint32_t unseen = first_unseen(view);
+	uint32_t unseen;
 
+	must(s->box != NULL);
+	unseen = first_unseen(view);
 	imap_tell_keywords(s, &line);
 	text_printf(&line, "* %u EXISTS\r\n* %u RECENT\r\n", view->count,
 	    view->recent);

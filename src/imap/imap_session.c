@@ -28,7 +28,7 @@ enum {
 	GREETED_DISCARD = 64 << 10,
 	LINE_DISCARD = 64 << 20,
 	LINE_HEAD = 512,		/* of a line too long: holds the tag */
-	LINE_TAIL = 32,			/* more than "{18446744073709551615+}" */
+	LINE_TAIL = 32,			/* more than any "{123+}" needs */
 	RENEW_AT_ONCE = 256, RENEW_PAUSE = 20,
 };
 
@@ -96,7 +96,7 @@ imap_input_deadline(const struct imap_session *s)
 	    ? set->imap_login_timeout : set->imap_literal_timeout);
 }
 
-/* -- replies ------------------------------------------------------------------ */
+/* -- replies ---- */
 
 struct imap_reply
 imap_ok(const char *text)
@@ -181,7 +181,7 @@ say_reply(struct imap_task *t, struct imap_reply reply)
 	stream_str(out, "\r\n");
 }
 
-/* -- reading a command ------------------------------------------------------------ */
+/* -- reading a command ---- */
 
 static size_t
 line_limit(const struct imap_session *s)
@@ -342,10 +342,9 @@ static bool
 read_literals(struct imap_task *t, struct imap_reply *why)
 {
 	size_t begin = 0;	/* of the last line */
-	int status;
 
-	while ((status = imap_line_literal(span_from(text_span(&t->line),
-	    begin), &t->literal)) != 0) {
+	while (imap_line_literal(span_from(text_span(&t->line), begin),
+	    &t->literal) != 0) {
 		t->literal_pending = true;
 		if ((t->command->how & IMAP_HAS_MESSAGE) != 0 &&
 		    imap_append_wants(t))
@@ -371,7 +370,7 @@ read_literals(struct imap_task *t, struct imap_reply *why)
 	return true;
 }
 
-/* -- running a command --------------------------------------------------------------- */
+/* -- running a command ---- */
 
 static struct imap_reply
 run(struct imap_task *t)
@@ -499,7 +498,7 @@ imap_input(void *state)
 	return stream_flush(s->stream) == 1 ? next : SESSION_CLOSE;
 }
 
-/* -- the session as a whole ---------------------------------------------------------- */
+/* -- the session as a whole ---- */
 
 static enum session_next
 imap_open(struct session *io, void **state)
@@ -584,7 +583,7 @@ const struct service imap_service = {
 	.close = imap_closed,
 };
 
-/* -- the store comes back ----------------------------------------------------------------- */
+/* -- the store comes back ---- */
 
 /* Sessions in IDLE renew their watch now, some at a time; the others do it
  * with their next command. */
@@ -621,7 +620,7 @@ imap_setup(const struct imap_environment *env)
 	    NULL);
 }
 
-/* -- commands that concern the session alone ------------------------------------------------ */
+/* -- commands that concern the session alone ---- */
 
 struct imap_reply
 imap_capability(struct imap_task *t)

@@ -56,7 +56,7 @@ struct imap_session {
 	struct imap_session *before, *after;	/* all of the process */
 };
 
-/* -- one command ------------------------------------------------------------ */
+/* -- one command ---- */
 
 struct imap_command;
 
@@ -94,7 +94,7 @@ struct imap_reply imap_unavailable(void);
 struct imap_reply imap_refused(struct imap_task *, enum result);
 struct imap_reply imap_no_memory(void);
 
-/* -- imap_session.c ------------------------------------------------------------ */
+/* -- imap_session.c ---- */
 
 struct link *imap_store(void);
 const struct settings *imap_settings(void);
@@ -112,12 +112,12 @@ int  imap_discard_literal(struct imap_task *);
 struct arena *imap_arena_get(void);
 void imap_arena_put(struct arena **);
 
-/* -- imap_auth.c --------------------------------------------------------------- */
+/* -- imap_auth.c ---- */
 
 void imap_add_capabilities(struct imap_session *, struct text *);
 void imap_forget_login(struct imap_session *);
 
-/* -- imap_change.c ----------------------------------------------------------- */
+/* -- imap_change.c ---- */
 
 /* The mailbox is selected no more. Tells the store; says nothing. */
 void imap_unselect_mailbox(struct imap_session *, struct arena *);
@@ -140,7 +140,7 @@ void imap_watch_set(struct imap_session *);
 void imap_watch_clear(struct imap_session *);
 void imap_note_changed(void *arg, const void *note);
 
-/* -- imap_list.c ------------------------------------------------------------- */
+/* -- imap_list.c ---- */
 
 /* The id of a mailbox by name. 1; 0 there is none; -1, *why says what. */
 int  imap_mailbox_find(struct imap_task *, struct span name, uint64_t *id,
@@ -159,7 +159,7 @@ bool imap_say_status(struct imap_task *, uint64_t mailbox, struct span name,
 /* RFC 8474: "F" and 16 hexadecimal digits. */
 void imap_add_mailbox_id(struct text *, uint64_t id);
 
-/* -- imap_pick.c ------------------------------------------------------------------ */
+/* -- imap_pick.c ---- */
 
 /* The rows a sequence set of the command stands for; false: *why. */
 bool imap_take_set(struct imap_task *, struct imap_set *);
@@ -179,7 +179,7 @@ struct imap_reply imap_box_refused(struct imap_task *, enum result);
 struct imap_reply imap_expunge_deleted(struct imap_task *,
     const struct imap_picks *);
 
-/* -- imap_window.c ------------------------------------------------------------------ */
+/* -- imap_window.c ---- */
 
 void imap_window_clear(struct imap_session *);
 /* Keep a copy of these bytes (they may be too many: then nothing is kept). */

@@ -19,7 +19,7 @@ struct order {
 	uint64_t *before;		/* flags of the rows, when silent */
 };
 
-/* -- the command -------------------------------------------------------------------- */
+/* -- the command ---- */
 
 static bool
 take_condition(struct imap_parser *in, struct order *o)
@@ -67,7 +67,7 @@ take_order(struct imap_task *t, struct order *o)
 	    imap_parse_end(in);
 }
 
-/* -- what it leads to ---------------------------------------------------------------- */
+/* -- what it leads to ---- */
 
 static bool
 remember(struct imap_task *t, struct order *o)

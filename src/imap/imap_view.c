@@ -9,7 +9,7 @@
 
 enum { ROW_SIZE = 32, KEYWORDS_LIMIT = 16384 };
 
-/* -- rows ----------------------------------------------------------------- */
+/* -- rows ---- */
 
 uint32_t
 imap_view_find(const struct imap_view *v, uint32_t uid)
@@ -108,12 +108,12 @@ change_row(struct imap_view *v, uint32_t index, const struct message_row *row)
 	mark_changed(v, index);
 }
 
-/* -- keywords ---------------------------------------------------------------- */
+/* -- keywords ---- */
 
 static void
 set_keywords(struct imap_view *v, struct span names)
 {
-	struct span word, rest = names;
+	struct span rest = names;
 
 	if (span_eq(text_span(&v->keywords), names))
 		return;
@@ -122,7 +122,7 @@ set_keywords(struct imap_view *v, struct span names)
 	text_clear(&v->keywords);
 	text_add(&v->keywords, names);
 	v->keyword_count = 0;
-	while ((word = span_word(&rest)).n > 0)
+	while (span_word(&rest).n > 0)
 		v->keyword_count++;
 	v->tell_keywords = true;
 }
@@ -206,7 +206,7 @@ imap_view_add_all_flags(const struct imap_view *v, struct text *out)
 	text_add(out, text_span(&v->keywords));
 }
 
-/* -- opening and applying ------------------------------------------------------- */
+/* -- opening and applying ---- */
 
 int
 imap_view_open(struct imap_view *v, const struct mailbox_open_reply *reply,
@@ -308,7 +308,7 @@ imap_view_apply(struct imap_view *v, const struct imap_changes *c,
 	return status;
 }
 
-/* -- telling ------------------------------------------------------------------------ */
+/* -- telling ---- */
 
 bool
 imap_view_news(const struct imap_view *v)
@@ -407,7 +407,7 @@ imap_view_next(struct imap_view *v, bool expunges, struct imap_event *event)
 	return next_fetch(v, event);
 }
 
-/* -- sets --------------------------------------------------------------------------- */
+/* -- sets ---- */
 
 static int
 compare_picks(const void *a, const void *b)
@@ -509,7 +509,7 @@ imap_view_all(const struct imap_view *v, struct imap_pick *room)
 	    .messages = v->count };
 }
 
-/* -- ranges --------------------------------------------------------------------------- */
+/* -- ranges ---- */
 
 static void
 add_range(struct text *out, struct uid_range range)

@@ -34,7 +34,7 @@ struct imap_view {
 	bool tell_keywords;
 	uint32_t gone;			/* rows with IMAP_ROW_GONE */
 	uint32_t expunge_at;		/* where telling them stands */
-	uint32_t changed_from, changed_to;	/* rows with _CHANGED lie here */
+	uint32_t changed_from, changed_to;	/* where _CHANGED rows lie */
 };
 
 /* The fields that end every reply of a verb which changes messages. */

@@ -49,8 +49,10 @@ imap_window_keep(struct imap_session *s, uint32_t uid, uint64_t at,
 	drop(w);
 	if (bytes.n == 0 || bytes.n > WINDOW_MAX)
 		return;
-	while (windows.total + bytes.n > WINDOWS_TOTAL)
+	while (windows.total + bytes.n > WINDOWS_TOTAL) {
+		must(windows.oldest != NULL && windows.oldest->older == NULL);
 		drop(windows.oldest);
+	}
 	*w = (struct imap_window){ .uid = uid, .at = at, .n = bytes.n,
 	    .bytes = xmalloc(bytes.n), .older = windows.newest };
 	memcpy(w->bytes, bytes.p, bytes.n);

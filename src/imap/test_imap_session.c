@@ -24,7 +24,7 @@
 
 enum { TOY_MAX = 32, LARGE = 3 << 20, QUIET_TURNS = 20 };
 
-/* -- the store -------------------------------------------------------------------- */
+/* -- the store ---- */
 
 struct toy_message {
 	uint32_t uid;
@@ -268,7 +268,7 @@ static const struct handlers toy_handlers = {
 	.summary_save = toy_summary_save,
 };
 
-/* -- the bench ---------------------------------------------------------------------- */
+/* -- the bench ---- */
 
 struct client {
 	int fd;
@@ -405,7 +405,7 @@ client_select(struct client *c)
 	text_clear(&c->got);
 }
 
-/* -- tests ---------------------------------------------------------------------------- */
+/* -- tests ---- */
 
 static const char script[] =
     "a LOGIN {3+}\r\nann {6+}\r\nsecret\r\n"
@@ -515,7 +515,8 @@ test_expunge_waits(void **state)
 	toy_expunge(0);
 	toy_note();
 	expect(&c, "", "");
-	expect(&c, "a FETCH 2 UID\r\n", "* 2 FETCH (UID 2)\r\na OK Fetched\r\n");
+	expect(&c, "a FETCH 2 UID\r\n",
+	    "* 2 FETCH (UID 2)\r\na OK Fetched\r\n");
 	expect(&c, "b SEARCH ALL\r\n", "* SEARCH 2\r\nb OK Searched\r\n");
 	expect(&c, "c FETCH 1 BODY.PEEK[]\r\n",
 	    "c NO [EXPUNGEISSUED] Some of the messages are gone\r\n");
@@ -524,7 +525,8 @@ test_expunge_waits(void **state)
 	expect(&c, "e UID FETCH 2 FLAGS\r\n",
 	    "* 2 FETCH (UID 2 FLAGS (\\Seen))\r\n* 1 EXPUNGE\r\n"
 	    "e OK Fetched\r\n");
-	expect(&c, "f FETCH 1 UID\r\n", "* 1 FETCH (UID 2)\r\nf OK Fetched\r\n");
+	expect(&c, "f FETCH 1 UID\r\n",
+	    "* 1 FETCH (UID 2)\r\nf OK Fetched\r\n");
 	client_close(&c);
 }
 
@@ -606,7 +608,8 @@ test_seen(void **state)
 	toy_append(SPAN("A: b\r\n\r\nx"));
 	client_select(&c);
 	expect(&c, "a FETCH 1 BODY[TEXT]\r\n",
-	    "* 1 FETCH (BODY[TEXT] {1}\r\nx FLAGS (\\Seen))\r\na OK Fetched\r\n");
+	    "* 1 FETCH (BODY[TEXT] {1}\r\nx FLAGS (\\Seen))\r\n"
+	    "a OK Fetched\r\n");
 	expect(&c, "b FETCH 1 BODY[TEXT]\r\n",
 	    "* 1 FETCH (BODY[TEXT] {1}\r\nx)\r\nb OK Fetched\r\n");
 	client_close(&c);
@@ -635,8 +638,8 @@ test_large(void **state)
 	assert_int_equal(toy.bodies, 3);
 	for (unsigned i = 0; i < 8; i++) {
 		text_clear(&c.got);
-		snprintf(want, sizeof(want), "b FETCH 1 BODY.PEEK[]<%u.1000>\r\n",
-		    i * 1000);
+		snprintf(want, sizeof(want),
+		    "b FETCH 1 BODY.PEEK[]<%u.1000>\r\n", i * 1000);
 		say(&c, span_str(want));
 		n = span_find_char(text_span(&c.got), '\n', 0) + 1;
 		assert_memory_equal(c.got.p + n, large + i * 1000, 1000);
@@ -663,7 +666,8 @@ test_limits(void **state)
 	    "a BAD Command line too long\r\n"));
 	text_free(&line);
 	expect(&c, "b LOGIN {5000}\r\n", "b NO [TOOBIG] Literal too large\r\n");
-	expect(&c, "c X\r\nc X\r\nc X\r\nc NOOP\r\nd X\r\nd X\r\nd X\r\nd X\r\n",
+	expect(&c, "c X\r\nc X\r\nc X\r\nc NOOP\r\n"
+	    "d X\r\nd X\r\nd X\r\nd X\r\n",
 	    "c BAD Unknown command\r\nc BAD Unknown command\r\n"
 	    "c BAD Unknown command\r\nc OK Done\r\nd BAD Unknown command\r\n"
 	    "d BAD Unknown command\r\nd BAD Unknown command\r\n"
@@ -674,7 +678,8 @@ test_limits(void **state)
 	client_close(&c);
 }
 
-#define BENCH_TEST(t) cmocka_unit_test_setup_teardown(t, open_bench, close_bench)
+#define BENCH_TEST(t) \
+	cmocka_unit_test_setup_teardown(t, open_bench, close_bench)
 
 int
 main(void)
