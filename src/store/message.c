@@ -1,10 +1,11 @@
 /*
  * message.c - single messages: in by APPEND, out by their bytes and details.
  *
- * The body's id is the call's token. So a call that is made again because
- * its answer was lost writes the same body, and finds the message by the
- * token.
+ * A call that is made again because its answer was lost finds the message by
+ * its token. The body's id is random and ours: whoever could choose it could
+ * write over the body of another.
  */
+#include "base/secret.h"
 #include "store/mailboxes.h"
 #include "store/verbs.h"
 
@@ -91,39 +92,47 @@ append(struct mailbox *mb, const struct message_append_request *req,
 	return result;
 }
 
-/* Streams first, without the lock: nobody waits for a slow large body. */
+/* 1 the message is there already. */
+static int
+appended_before(const struct mailbox *mb, const struct token *token,
+    struct message_append_reply *reply)
+{
+	const struct done *done = table_done(&mb->table, token);
+
+	reply->uidvalidity = mb->table.uidvalidity;
+	if (done == NULL)
+		return 0;
+	reply->uid = done->first;
+	return 1;
+}
+
+/*
+ * A large body is streamed before its row is made, and without the lock:
+ * nobody waits for it.
+ */
 static enum result
 append_to(struct store *store, const struct message_append_request *req,
     struct mailbox **mb, struct message_append_reply *reply)
 {
 	struct body_id body;
-	const struct done *done;
-	enum result result = RESULT_OK;
-	uint64_t account;
+	enum result result;
 
-	memcpy(body.b, req->token.b, sizeof(body.b));
-	if (grant_account(store, &req->grant, &account) != RESULT_OK)
-		return RESULT_DENIED;
+	random_bytes(body.b, sizeof(body.b));
 	if (req->body.bytes.n > store_settings(store)->imap_append_limit)
 		return RESULT_LIMIT;
-	if (req->body.bytes.n > ENGINE_BODY_INLINE) {
-		result = mailbox_enter(store->mailboxes, account,
-		    req->mailbox, mb);
-		mailbox_leave(mb);
-		if (result == RESULT_OK)
-			result = stream_body(store->engine, body, req);
-	}
-	if (result == RESULT_OK)
-		result = mailbox_enter(store->mailboxes, account,
-		    req->mailbox, mb);
-	if (result != RESULT_OK)
+	result = mailbox_open_for(store, &req->grant, req->mailbox, mb);
+	if (result != RESULT_OK || appended_before(*mb, &req->token, reply))
 		return result;
-	reply->uidvalidity = (*mb)->table.uidvalidity;
-	done = table_done(&(*mb)->table, &req->token);
-	if (done == NULL)
+	if (req->body.bytes.n <= ENGINE_BODY_INLINE)
 		return append(*mb, req, body, reply);
-	reply->uid = done->first;
-	return RESULT_OK;
+	mailbox_leave(mb);
+	result = stream_body(store->engine, body, req);
+	if (result == RESULT_OK)
+		result = mailbox_open_for(store, &req->grant, req->mailbox,
+		    mb);
+	if (result != RESULT_OK || appended_before(*mb, &req->token, reply))
+		return result;
+	return append(*mb, req, body, reply);
 }
 
 void

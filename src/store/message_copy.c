@@ -241,8 +241,8 @@ verb_message_copy(void *arg, const struct caller *caller,
 	struct transfer t = { .token = req->token, .move = req->move != 0 };
 	struct mailbox *two[2] = { NULL, NULL }, *target;
 
-	reply->result = uids_read(&t.uids, req->uids.bytes) ? RESULT_OK
-	    : RESULT_INVALID;
+	reply->result = uids_read(&t.uids, req->uids.bytes) &&
+	    !token_is_zero(&t.token) ? RESULT_OK : RESULT_INVALID;
 	if (reply->result == RESULT_OK)
 		reply->result = enter(store, req, two);
 	if (reply->result == RESULT_OK) {
