@@ -608,6 +608,33 @@ collects_what_nothing_links_to(void **state)
 }
 
 static void
+walks_all_links(void **state)
+{
+	struct engine *e = engine_of(state);
+	struct arena *arena = arena_new(4096);
+	struct body_id at = { { 0 } };
+	struct span holder = SPAN_EMPTY;
+	static const struct {
+		int body;
+		const char *holder;
+	} links[] = { { 1, "a" }, { 1, "ab" }, { 1, "b" }, { 2, "a" } };
+
+	store_body(e, test_body_id(1), "b");
+	store_body(e, test_body_id(2), "a");
+	assert_int_equal(link_body(e, test_body_id(1), "ab"), 1);
+	assert_int_equal(link_body(e, test_body_id(1), "a"), 1);
+	for (size_t i = 0; i < ARRAY_LEN(links); i++) {
+		struct body_id body = test_body_id(links[i].body);
+
+		assert_int_equal(engine_next_link(e, arena, &at, &holder), 1);
+		assert_memory_equal(&at, &body, sizeof(at));
+		assert_true(span_is(holder, links[i].holder));
+	}
+	assert_int_equal(engine_next_link(e, arena, &at, &holder), 0);
+	arena_free(&arena);
+}
+
+static void
 collects_the_never_linked(void **state)
 {
 	struct engine *e = engine_of(state);
@@ -954,6 +981,7 @@ static const struct { const char *name; CMUnitTestFunction test; } tests[] = {
 	TEST(forgets_aborted_bodies),
 	TEST(links_only_what_is_there),
 	TEST(collects_what_nothing_links_to),
+	TEST(walks_all_links),
 	TEST(collects_the_never_linked),
 	TEST(collects_many),
 	TEST(tells_the_watcher),
