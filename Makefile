@@ -21,8 +21,9 @@ $(BUILD)/build.ninja:
 	    -Ddebug=true >$(BUILD).log 2>&1 || { cat $(BUILD).log; exit 1; }
 	@rm -f $(BUILD).log
 
-run: all
-	@tools/install-packages run
+run:
+	@tools/install-packages build run
+	@$(MAKE) --no-print-directory all
 	@exec tools/demo $(BUILD)/src/postrider ./demo
 
 test:

@@ -2,6 +2,7 @@
 import base64
 import contextlib
 import os
+import random
 import re
 import shutil
 import signal
@@ -21,9 +22,14 @@ PORTS = {"smtp": 25, "submission": 587, "submissions": 465, "imap": 143,
 
 
 def free_offset():
-    """A port offset at which every port of ours is free just now."""
-    for attempt in range(200):
-        offset = 20000 + (os.getpid() * 37 + attempt * 211) % 30000
+    """A port offset at which every port of ours is free just now; below
+    the ports the system gives to clients, or one of them may sit on ours
+    when a server starts again."""
+    with open("/proc/sys/net/ipv4/ip_local_port_range") as f:
+        clients = int(f.read().split()[0])
+    highest = max(12000, clients - max(PORTS.values()))
+    for _ in range(200):
+        offset = random.randrange(11000, highest)
         with contextlib.ExitStack() as held:
             try:
                 for port in PORTS.values():
