@@ -68,7 +68,7 @@ typedef uint64_t ticket_t;		/* 0: nothing to wait for */
 struct engine_options {
 	size_t cache_size;		/* bytes of block cache */
 	size_t write_buffer;		/* bytes of memory tables in total */
-	bool compress;			/* zstd for records and bodies */
+	bool compress;			/* zstd for records, LZ4 for bodies */
 	bool create;			/* make it when it is not there */
 	/* Tests: called at each step of a commit; an errno makes it fail. */
 	int (*fault)(const char *where);
