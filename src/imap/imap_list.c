@@ -11,7 +11,10 @@
 #include "imap/imap_state.h"
 #include "io/fiber.h"
 
-enum { PATTERNS_MAX = 100, NAMES_A_TURN = 256 };
+enum {
+	PATTERNS_MAX = 100,
+	STEPS_A_TURN = 1 << 20,		/* of matching, about a millisecond */
+};
 
 enum {
 	SELECT_SUBSCRIBED = 1 << 0, SELECT_REMOTE = 1 << 1,
@@ -27,6 +30,7 @@ struct wish {
 	struct span reference;
 	struct span patterns[PATTERNS_MAX];
 	size_t count;
+	size_t steps;			/* since others had their turn */
 };
 
 /* -- the command ---- */
@@ -148,11 +152,17 @@ take_list(struct imap_parser *in, struct wish *w)
 /* -- the answer ---- */
 
 static bool
-matches(const struct wish *w, const struct imap_name *name)
+matches(struct wish *w, const struct imap_name *name)
 {
-	for (size_t i = 0; i < w->count; i++)
+	for (size_t i = 0; i < w->count; i++) {
+		w->steps += (w->patterns[i].n + 1) * (name->sent.n + 1);
+		if (w->steps >= STEPS_A_TURN) {
+			w->steps = 0;
+			(void)fiber_yield();
+		}
 		if (imap_pattern_matches(w->patterns[i], name->sent))
 			return true;
+	}
 	return false;
 }
 
@@ -258,7 +268,7 @@ say_lsub(struct imap_session *s, const struct wish *w,
 }
 
 static void
-say_names(struct imap_task *t, const struct wish *w,
+say_names(struct imap_task *t, struct wish *w,
     const struct imap_names *names)
 {
 	struct imap_reply why;
@@ -266,8 +276,6 @@ say_names(struct imap_task *t, const struct wish *w,
 	for (size_t i = 0; i < names->count; i++) {
 		const struct imap_name *name = &names->names[i];
 
-		if (i % NAMES_A_TURN == NAMES_A_TURN - 1)
-			(void)fiber_yield();
 		if (!matches(w, name))
 			continue;
 		if (w->lsub) {

@@ -75,6 +75,8 @@ mark_gone(struct imap_view *v, uint32_t index)
 	if (imap_row_gone(&v->rows[index]))
 		return;
 	v->rows[index].modseq |= IMAP_ROW_GONE;
+	v->gone_from = v->gone > 0 ? MIN(v->gone_from, index) : index;
+	v->gone_to = v->gone > 0 ? MAX(v->gone_to, index + 1) : index + 1;
 	v->gone++;
 }
 
@@ -322,23 +324,20 @@ imap_view_news(const struct imap_view *v)
 static void
 drop_gone(struct imap_view *v)
 {
-	uint32_t to = 0, first = v->count;
+	uint32_t to = v->gone_from;
 
-	for (uint32_t i = 0; i < v->count; i++) {
-		if (imap_row_gone(&v->rows[i])) {
-			first = MIN(first, i);
-			if ((v->rows[i].flags & IMAP_FLAG_RECENT) != 0)
-				v->recent--;
-			continue;
-		}
-		if (to != i)
-			v->rows[to] = v->rows[i];
-		to++;
+	for (uint32_t i = v->gone_from; i < v->gone_to; i++) {
+		if (!imap_row_gone(&v->rows[i]))
+			v->rows[to++] = v->rows[i];
+		else if ((v->rows[i].flags & IMAP_FLAG_RECENT) != 0)
+			v->recent--;
 	}
-	v->count = to;
+	memmove(&v->rows[to], &v->rows[v->gone_to],
+	    (v->count - v->gone_to) * sizeof(*v->rows));
+	v->count -= v->gone_to - to;
 	v->gone = 0;
-	v->changed_from = MIN(v->changed_from, first);
-	v->changed_to = MIN(v->changed_to, to);
+	v->changed_from = MIN(v->changed_from, v->gone_from);
+	v->changed_to = MIN(v->changed_to, v->count);
 	if (v->changed_from >= v->changed_to)
 		v->changed_from = v->changed_to = 0;
 }
@@ -348,8 +347,8 @@ static bool
 next_expunge(struct imap_view *v, struct imap_event *event)
 {
 	if (v->expunge_at == 0)
-		v->expunge_at = v->count;
-	while (v->expunge_at > 0) {
+		v->expunge_at = v->gone_to;
+	while (v->expunge_at > v->gone_from) {
 		uint32_t index = --v->expunge_at;
 
 		if (!imap_row_gone(&v->rows[index]) ||
@@ -357,10 +356,13 @@ next_expunge(struct imap_view *v, struct imap_event *event)
 			continue;
 		v->told_count--;
 		*event = (struct imap_event){ IMAP_EVENT_EXPUNGE, index + 1 };
-		if (index == 0)
+		if (index == v->gone_from) {
+			v->expunge_at = 0;
 			drop_gone(v);
+		}
 		return true;
 	}
+	v->expunge_at = 0;
 	drop_gone(v);
 	return false;
 }

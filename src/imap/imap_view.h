@@ -33,6 +33,7 @@ struct imap_view {
 	uint32_t told_count, told_recent;
 	bool tell_keywords;
 	uint32_t gone;			/* rows with IMAP_ROW_GONE */
+	uint32_t gone_from, gone_to;	/* where they lie */
 	uint32_t expunge_at;		/* where telling them stands */
 	uint32_t changed_from, changed_to;	/* where _CHANGED rows lie */
 };
