@@ -22,6 +22,13 @@ enum {
 
 /* -- events ---- */
 
+/* What the stream waits for has come, as far as we know. */
+static bool
+has_come(const struct stream *s)
+{
+	return s->want == POLLIN ? s->readable : s->writable;
+}
+
 static void
 socket_event(struct watch *w, uint32_t events)
 {
@@ -35,7 +42,7 @@ socket_event(struct watch *w, uint32_t events)
 	if ((events & (EPOLLOUT | EPOLLHUP | EPOLLERR)) != 0)
 		s->writable = true;
 	if (s->waiter != NULL) {
-		s->ready = s->want == POLLIN ? s->readable : s->writable;
+		s->ready = has_come(s);
 		if (s->ready)
 			fiber_nudge(s->waiter);
 	} else if (on_input != NULL && s->readable) {
@@ -72,7 +79,7 @@ stream_wait(struct stream *s, monotime_t deadline)
 	}
 	must(s->waiter == NULL);
 	/* The edge may have come while what we had to say was flushed. */
-	s->ready = s->want == POLLIN ? s->readable : s->writable;
+	s->ready = has_come(s);
 	if (stream_watch(s, s->want) == -1)
 		return -1;
 	s->waiter = fiber_self();

@@ -358,6 +358,38 @@ answers_go_out_before_waiting(void **state)
 }
 
 static void
+fill_and_answer(void *arg)
+{
+	struct side *side = arg;
+
+	stream_str(side->stream, "an answer");
+	read_a_line(side);
+}
+
+/* Nothing to read, then nothing can be written, then there is input. */
+static void
+input_that_comes_while_flushing(void **state)
+{
+	struct side *side = *state;
+	char buf[4096] = "";
+
+	while (send(stream_fd(side->stream), buf, sizeof(buf), 0) > 0)
+		;
+	fiber_start(fill_and_answer, side);
+	loop_turn(0);
+	assert_int_equal(write(peer, "x\n", 2), 2);
+	loop_turn(0);
+	assert_int_equal(side->steps, 0);
+	while (read(peer, buf, sizeof(buf)) > 0)
+		;
+	for (int i = 0; i < 3; i++)
+		loop_turn(0);
+	assert_int_equal(side->steps, 1);
+	assert_int_equal(side->result, 1);
+	assert_int_equal(read(peer, buf, sizeof(buf)), 9);
+}
+
+static void
 answers_are_gathered_while_input_is_at_hand(void **state)
 {
 	struct side *side = *state;
@@ -428,6 +460,7 @@ main(void)
 		TEST(writer_waits_for_the_reader),
 		TEST(peer_that_reads_nothing_is_given_up),
 		TEST(answers_go_out_before_waiting),
+		TEST(input_that_comes_while_flushing),
 		TEST(answers_are_gathered_while_input_is_at_hand),
 		TEST(parking_sees_what_is_at_hand),
 		TEST(blocking_use),
