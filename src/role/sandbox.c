@@ -15,6 +15,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -90,8 +91,10 @@ static const struct right rights[] = {
 	PLAIN(epoll_pwait2, LOOP), PLAIN(eventfd2, LOOP),
 	PLAIN(timerfd_create, LOOP), PLAIN(timerfd_settime, LOOP),
 	PLAIN(signalfd4, LOOP),
-	PLAIN(recvfrom, LOOP), PLAIN(recvmsg, LOOP), PLAIN(sendmsg, LOOP),
-	WHEN(sendto, LOOP, IS(4, 0)), PLAIN(sendfile, LOOP),
+	PLAIN(recvfrom, LOOP), PLAIN(recvmsg, LOOP),
+	WHEN(sendmsg, LOOP, LACKS(2, MSG_FASTOPEN)),
+	WHEN2(sendto, LOOP, LACKS(3, MSG_FASTOPEN), IS(4, 0)),
+	PLAIN(sendfile, LOOP),
 	PLAIN(shutdown, LOOP), PLAIN(getsockopt, LOOP),
 	PLAIN(setsockopt, LOOP), PLAIN(getsockname, LOOP),
 	PLAIN(getpeername, LOOP),
@@ -134,6 +137,8 @@ static const int deadly[] = {
 	SCMP_SYS(add_key), SCMP_SYS(request_key), SCMP_SYS(init_module),
 	SCMP_SYS(finit_module), SCMP_SYS(kexec_load),
 	SCMP_SYS(open_by_handle_at), SCMP_SYS(io_uring_setup),
+	SCMP_SYS(io_uring_enter), SCMP_SYS(io_uring_register),
+	SCMP_SYS(pidfd_getfd), SCMP_SYS(move_mount), SCMP_SYS(fsopen),
 };
 
 static unsigned

@@ -14,7 +14,9 @@
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/random.h>
@@ -23,6 +25,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
+#include <sys/uio.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -32,6 +35,7 @@
 static const enum role_bit all[] = { MX, ACCESS, STORE, SIGNER, METRICS };
 
 static int listener = -1;		/* on a port of the loopback */
+static int spare = -1;			/* another, to be misused */
 static struct sockaddr_in there;	/* its address */
 static struct sockaddr_un abstract;	/* a listening abstract socket */
 static socklen_t abstract_n;
@@ -40,14 +44,25 @@ static pid_t outside;
 
 enum { REFUSED = 0, WORKED = 1, NO_SANDBOX = 2, KILLED = 3 };
 
+static void
+open_spare(void)
+{
+	if (spare >= 0)
+		close(spare);
+	spare = socket(AF_INET, SOCK_STREAM, 0);
+	assert_int_equal(listen(spare, 1), 0);
+}
+
 /* What became of fn in this role's sandbox, in the test's own folder. */
 static int
 inside(enum role_bit role, int (*fn)(void))
 {
 	struct text why = TEXT_INIT(200);
 	int status;
-	pid_t pid = fork();
+	pid_t pid;
 
+	open_spare();
+	pid = fork();
 	assert_true(pid >= 0);
 	if (pid == 0) {
 		if (chdir(folder) != 0 || sandbox_enter(role, &why) != 1)
@@ -131,6 +146,28 @@ connect_to_a_local_service(void)
 	    abstract_n);
 }
 
+/* Shut down, a listening socket is one that could connect. */
+static int
+connect_by_sending(void)
+{
+	struct iovec io = { (char []){ "x" }, 1 };
+	struct msghdr m = { .msg_name = &there, .msg_iov = &io,
+	    .msg_namelen = sizeof(there), .msg_iovlen = 1 };
+
+	if (shutdown(spare, SHUT_RDWR) != 0)
+		return -1;
+	return (int)sendmsg(spare, &m, MSG_FASTOPEN | MSG_NOSIGNAL);
+}
+
+static int
+connect_by_sending_to(void)
+{
+	if (shutdown(spare, SHUT_RDWR) != 0)
+		return -1;
+	return (int)sendto(spare, "x", 1, MSG_FASTOPEN | MSG_NOSIGNAL,
+	    (const struct sockaddr *)&there, sizeof(there));
+}
+
 static int
 execute_a_program(void)
 {
@@ -139,6 +176,29 @@ execute_a_program(void)
 
 	execv("/bin/true", argv);
 	return -1;
+}
+
+/* From memory: no file is needed for that. */
+static int
+execute_from_memory(void)
+{
+	int fd = memfd_create("program", MFD_CLOEXEC);
+	char *none[] = { NULL };
+
+	if (fd < 0 || write(fd, "\177ELF", 4) != 4)
+		return -1;
+	return (int)syscall(SYS_execveat, fd, "", none, none, AT_EMPTY_PATH);
+}
+
+static int
+map_code_from_memory(void)
+{
+	int fd = memfd_create("code", MFD_CLOEXEC);
+
+	if (fd < 0 || ftruncate(fd, 4096) != 0)
+		return -1;
+	return mmap(NULL, 4096, PROT_READ | PROT_EXEC, MAP_PRIVATE, fd, 0) ==
+	    MAP_FAILED ? -1 : 1;
 }
 
 static int
@@ -161,6 +221,85 @@ static int
 signal_a_process(void)
 {
 	return kill(outside, 0);
+}
+
+static int
+signal_a_thread_elsewhere(void)
+{
+	return (int)syscall(SYS_tgkill, outside, outside, 0);
+}
+
+static int
+limit_a_process(void)
+{
+	struct rlimit r;
+
+	return prlimit(outside, RLIMIT_NOFILE, NULL, &r);
+}
+
+static int
+limit_oneself(void)
+{
+	struct rlimit r = { 1, 1 };
+
+	return prlimit(0, RLIMIT_NOFILE, &r, NULL);
+}
+
+static int
+read_a_process(void)
+{
+	char here_;
+	struct iovec to = { &here_, 1 }, from = { &spare, 1 };
+
+	return (int)process_vm_readv(outside, &to, 1, &from, 1, 0);
+}
+
+static int
+take_a_descriptor(void)
+{
+	int fd = (int)syscall(SYS_pidfd_open, outside, 0);
+
+	return fd < 0 ? -1 : (int)syscall(SYS_pidfd_getfd, fd, 0, 0);
+}
+
+static int
+call_by_ring(void)
+{
+	char params[120] = { 0 };
+
+	return (int)syscall(SYS_io_uring_setup, 1, params);
+}
+
+static int
+mount_something(void)
+{
+	return mount("none", folder, "tmpfs", 0, NULL);
+}
+
+static int
+load_a_program_into_the_kernel(void)
+{
+	char attributes[120] = { 0 };
+
+	return (int)syscall(SYS_bpf, 5, attributes, sizeof(attributes));
+}
+
+static int
+use_the_keyring(void)
+{
+	return (int)syscall(SYS_keyctl, 0, -3, 1);
+}
+
+static int
+become_dumpable(void)
+{
+	return prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);
+}
+
+static int
+type_for_the_terminal(void)
+{
+	return ioctl(0, TIOCSTI, "x");
 }
 
 static int
@@ -222,10 +361,25 @@ static const struct {
 	{ "listen on a port", listen_on_a_port },
 	{ "send a datagram", send_a_datagram },
 	{ "connect to a local service", connect_to_a_local_service },
+	{ "connect by sending", connect_by_sending },
+	{ "connect by sending to an address", connect_by_sending_to },
 	{ "execute a program", execute_a_program },
+	{ "execute from memory", execute_from_memory },
+	{ "map code from memory", map_code_from_memory },
 	{ "make a process", make_a_process },
 	{ "trace a process", trace_a_process },
 	{ "signal a process", signal_a_process },
+	{ "signal a thread elsewhere", signal_a_thread_elsewhere },
+	{ "ask for another's limits", limit_a_process },
+	{ "change its limits", limit_oneself },
+	{ "read another's memory", read_a_process },
+	{ "take another's descriptor", take_a_descriptor },
+	{ "make calls by a ring", call_by_ring },
+	{ "mount something", mount_something },
+	{ "load a program into the kernel", load_a_program_into_the_kernel },
+	{ "use the keyring", use_the_keyring },
+	{ "become dumpable", become_dumpable },
+	{ "type for the terminal", type_for_the_terminal },
 	{ "make code", make_code },
 	{ "become root", become_root },
 	{ "change the root", change_the_root },
@@ -270,9 +424,13 @@ attempts_work_outside(void **state)
 		if (fn != open_a_file && fn != open_beside_the_own_tree &&
 		    fn != connect_out && fn != connect_to_a_local_service &&
 		    fn != make_a_process && fn != listen_on_a_port &&
+		    fn != connect_by_sending && fn != limit_a_process &&
+		    fn != signal_a_thread_elsewhere &&
+		    fn != map_code_from_memory && fn != limit_oneself &&
 		    fn != execute_a_program && fn != send_a_datagram &&
 		    fn != read_own_memory)
 			continue;
+		open_spare();
 		pid = fork();
 		assert_true(pid >= 0);
 		if (pid == 0)
