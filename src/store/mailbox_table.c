@@ -163,6 +163,8 @@ table_get_head(const struct table *t, struct mailbox_head *h)
 void
 table_add_stones(struct table *t, const struct tombstone *stones, size_t n)
 {
+	if (n == 0)
+		return;
 	t->stones = grow(t->stones, t->stone_count, n, &t->stone_room,
 	    sizeof(*t->stones));
 	memcpy(t->stones + t->stone_count, stones, n * sizeof(*stones));
@@ -176,6 +178,8 @@ void
 table_set_done(struct table *t, const struct done *done, size_t n)
 {
 	must(t->done_count == 0);
+	if (n == 0)
+		return;
 	t->done = grow(t->done, 0, n, &t->done_room, sizeof(*t->done));
 	memcpy(t->done, done, n * sizeof(*done));
 	t->done_count = n;
@@ -323,11 +327,12 @@ apply_expunge(struct table *t, const struct change *change)
 {
 	size_t kept = SIZE_MAX, from = 0;
 
-	for (size_t r = 0; r < change->uids.n; r++) {
+	for (size_t r = 0; r < change->uids.n; r++)
+		add_stone(t, change->modseq, change->uids.at[r]);
+	for (size_t r = 0; r < change->uids.n && t->n > 0; r++) {
 		struct uid_range range = change->uids.at[r];
 		size_t low = table_seek(t, range.first), high = low;
 
-		add_stone(t, change->modseq, range);
 		for (; high < t->n && t->rows[high].uid <= range.last; high++)
 			count_row(t, &t->rows[high], -1);
 		if (kept == SIZE_MAX) {

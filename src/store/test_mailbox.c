@@ -521,6 +521,29 @@ test_store(void **state)
 	got_free(&got);
 }
 
+/* UINT64_MAX: not a word of changes; beyond now: everything. */
+static void
+test_since(void **state)
+{
+	struct fixture *f = *state;
+	struct got got;
+
+	add(f, inbox(f), 5);
+	got = changes(f, inbox(f), UINT64_MAX);
+	assert_int_equal(got.result, RESULT_OK);
+	assert_int_equal(got.complete, 1);
+	assert_int_equal(got.n, 0);
+	got_free(&got);
+	got = changes(f, inbox(f), 1000);
+	assert_int_equal(got.complete, 0);
+	assert_int_equal(got.n, 5);
+	got_free(&got);
+	got = changes(f, inbox(f), 6);
+	assert_int_equal(got.complete, 1);
+	assert_int_equal(got.n, 0);
+	got_free(&got);
+}
+
 static void
 test_store_conditional(void **state)
 {
@@ -1079,6 +1102,7 @@ main(void)
 		TEST(test_details),
 		TEST(test_details_in_parts),
 		TEST(test_store),
+		TEST(test_since),
 		TEST(test_store_conditional),
 		TEST(test_keywords_full),
 		TEST(test_expunge),
