@@ -181,13 +181,13 @@ smtp_message_free(struct smtp_message **mp)
 
 /* More input: REPLY_OK; the client let us wait too long, or is gone. */
 static enum smtp_reply
-fill(struct smtp *s, const struct smtp_message *m)
+fill(struct smtp *s, monotime_t deadline)
 {
 	monotime_t next = clock_after(smtp_settings()->smtp_data_timeout);
 	int status;
 
-	if (m != NULL && mono_before(m->deadline, next))
-		next = m->deadline;
+	if (mono_before(deadline, next))
+		next = deadline;
 	status = stream_fill(s->stream, next);
 	if (status == 1)
 		return REPLY_OK;
@@ -205,7 +205,7 @@ receive_text(struct smtp *s, struct smtp_message *m)
 		    stream_input(s->stream), sink, m));
 		if (m->text.done)
 			return REPLY_OK;
-		reply = fill(s, m);
+		reply = fill(s, m->deadline);
 		if (reply != REPLY_OK)
 			return reply;
 	}
@@ -473,13 +473,15 @@ smtp_data(struct smtp *s, const struct smtp_command *c)
 static enum smtp_reply
 receive_chunk(struct smtp *s, struct smtp_message *m, uint64_t n)
 {
+	monotime_t deadline = m != NULL ? m->deadline :
+	    clock_after(smtp_settings()->smtp_message_timeout);
 	struct span in;
 	enum smtp_reply reply;
 
 	while (n > 0) {
 		in = stream_input(s->stream);
 		if (in.n == 0) {
-			reply = fill(s, m);
+			reply = fill(s, deadline);
 			if (reply != REPLY_OK)
 				return reply;
 			continue;
