@@ -31,7 +31,7 @@ imap_add_capabilities(struct imap_session *s, struct text *out)
 	if (s->state == IMAP_GREETED) {
 		if (!stream_is_tls(s->stream) && session_tls(s->io) != NULL)
 			text_str(out, " STARTTLS");
-		if (imap_may_login(s))
+		if (login_allowed(imap_settings(), s->io))
 			login_mechanisms(out, s->io, " AUTH=");
 		else
 			text_str(out, " LOGINDISABLED");

@@ -7,6 +7,7 @@
  * ends behind them.
  */
 #include "imap/imap_command.h"
+#include "edge/login.h"
 
 /* In which states. */
 #define NOBODY	IMAP_GREETED
@@ -95,7 +96,8 @@ allowed(struct imap_task *t, struct imap_reply *why)
 
 	if ((c->states & s->state) == 0)
 		*why = wrong_state(s, c);
-	else if ((c->how & IMAP_PRIVATE) != 0 && !imap_may_login(s))
+	else if ((c->how & IMAP_PRIVATE) != 0 &&
+	    !login_allowed(imap_settings(), s->io))
 		*why = imap_no("PRIVACYREQUIRED",
 		    "Logging in is possible under TLS only");
 	else if ((c->how & IMAP_WRITES) != 0 && s->box->read_only)

@@ -23,12 +23,6 @@
 enum {
 	ARENAS_KEPT = 8,
 	COMMANDS_A_TURN = 64,		/* then the others have their turn */
-	GREETED_LINE = 16 << 10,	/* limits of who has not logged in */
-	GREETED_LITERAL = 4 << 10,
-	GREETED_DISCARD = 64 << 10,
-	LINE_DISCARD = 64 << 20,
-	LINE_HEAD = 512,		/* of a line too long: holds the tag */
-	LINE_TAIL = 32,			/* more than any "{123+}" needs */
 	RENEW_AT_ONCE = 256, RENEW_PAUSE = 20,
 };
 
@@ -52,12 +46,6 @@ imap_settings(void)
 	return imap.env.settings(imap.env.arg);
 }
 
-const char *
-imap_hostname(void)
-{
-	return imap.env.hostname;
-}
-
 struct arena *
 imap_arena_get(void)
 {
@@ -78,15 +66,6 @@ imap_arena_put(struct arena **arena)
 	*arena = NULL;
 }
 
-bool
-imap_may_login(const struct imap_session *s)
-{
-	const struct settings *set = imap_settings();
-
-	return stream_is_tls(s->stream) || !set->auth_require_tls ||
-	    (set->auth_plaintext_on_loopback && session_peer(s->io)->loopback);
-}
-
 monotime_t
 imap_input_deadline(const struct imap_session *s)
 {
@@ -94,280 +73,6 @@ imap_input_deadline(const struct imap_session *s)
 
 	return clock_after(s->state == IMAP_GREETED
 	    ? set->imap_login_timeout : set->imap_literal_timeout);
-}
-
-/* -- replies ---- */
-
-struct imap_reply
-imap_ok(const char *text)
-{
-	return (struct imap_reply){ IMAP_OK, NULL, text };
-}
-
-struct imap_reply
-imap_no(const char *code, const char *text)
-{
-	return (struct imap_reply){ IMAP_NO, code, text };
-}
-
-struct imap_reply
-imap_bad(const char *text)
-{
-	return (struct imap_reply){ IMAP_BAD, NULL, text };
-}
-
-struct imap_reply
-imap_bad_syntax(const struct imap_task *t)
-{
-	return imap_bad(t->in.hint != NULL ? t->in.hint : "Syntax error");
-}
-
-struct imap_reply
-imap_unavailable(void)
-{
-	return imap_no("UNAVAILABLE", "The mail store is away, try again");
-}
-
-struct imap_reply
-imap_no_memory(void)
-{
-	return imap_no("LIMIT", "The command needs too much memory");
-}
-
-struct imap_reply
-imap_refused(struct imap_task *t, enum result result)
-{
-	switch (result) {
-	case RESULT_NOT_FOUND:
-		return imap_no("NONEXISTENT", "No such mailbox");
-	case RESULT_EXISTS:
-		return imap_no("ALREADYEXISTS", "There is such a mailbox");
-	case RESULT_DENIED:
-		t->s->bye = "The login holds no more";
-		return imap_no("EXPIRED", "The login holds no more");
-	case RESULT_INVALID:
-		return imap_no("CANNOT", "That cannot be done");
-	case RESULT_LIMIT:
-		return imap_no("LIMIT", "That is beyond a limit");
-	case RESULT_LOCKED:
-		return imap_no("INUSE", "In use, try again");
-	case RESULT_CONFLICT:
-		return imap_no("CANNOT", "That contradicts what is there");
-	case RESULT_FULL:
-		return imap_no("UNAVAILABLE", "No space left, try later");
-	case RESULT_DAMAGED:
-		return imap_no("SERVERBUG", "The mailbox is damaged");
-	default:
-		return imap_unavailable();
-	}
-}
-
-static void
-say_reply(struct imap_task *t, struct imap_reply reply)
-{
-	static const char *const words[] = { " OK ", " NO ", " BAD " };
-	struct stream *out = t->s->stream;
-
-	if (reply.status == IMAP_SAID)
-		return;
-	stream_write(out, t->tag);
-	stream_str(out, words[reply.status]);
-	if (reply.code != NULL) {
-		stream_str(out, "[");
-		stream_str(out, reply.code);
-		stream_str(out, "] ");
-	}
-	stream_str(out, reply.text);
-	stream_str(out, "\r\n");
-}
-
-/* -- reading a command ---- */
-
-static size_t
-line_limit(const struct imap_session *s)
-{
-	const struct settings *set = imap_settings();
-
-	return s->state == IMAP_GREETED ? GREETED_LINE
-	    : (size_t)(set->imap_max_line + 2 * set->imap_max_literal);
-}
-
-static uint64_t
-literal_limit(const struct imap_session *s)
-{
-	return s->state == IMAP_GREETED ? GREETED_LITERAL
-	    : imap_settings()->imap_max_literal;
-}
-
-/* Beyond the limit only the beginning (the tag) and the tail are kept. */
-static bool
-keep_ends(struct imap_task *t, struct span piece, uint64_t *dropped)
-{
-	struct text *line = &t->line;
-
-	if (*dropped == 0) {
-		if (line->n < LINE_HEAD)
-			text_add(line, span_sub(piece, 0,
-			    LINE_HEAD - line->n));
-		line->n = MIN(line->n, LINE_HEAD);
-	}
-	*dropped += piece.n;
-	if (*dropped > (t->s->state == IMAP_GREETED ? GREETED_DISCARD
-	    : LINE_DISCARD)) {
-		t->s->bye = "Line too long";
-		return false;
-	}
-	text_add(line, span_from(piece, piece.n - MIN(piece.n, LINE_TAIL)));
-	if (line->n > LINE_HEAD + LINE_TAIL) {
-		memmove(line->p + LINE_HEAD, line->p + line->n - LINE_TAIL,
-		    LINE_TAIL);
-		line->n = LINE_HEAD + LINE_TAIL;
-	}
-	return true;
-}
-
-int
-imap_read_line(struct imap_task *t)
-{
-	struct stream *in = t->s->stream;
-	monotime_t deadline = imap_input_deadline(t->s);
-	uint64_t dropped = 0;
-	int status;
-
-	for (;;) {
-		struct span piece = stream_input(in);
-		size_t end = span_find_char(piece, '\n', 0);
-
-		if (end != SIZE_MAX)
-			piece.n = end + 1;
-		if (dropped == 0 && t->line.n + piece.n <= line_limit(t->s))
-			text_add(&t->line, piece);
-		else if (!keep_ends(t, piece, &dropped))
-			return -1;
-		stream_take(in, piece.n);
-		t->too_long = dropped > 0;
-		if (end != SIZE_MAX)
-			return 1;
-		if ((status = stream_fill(in, deadline)) != 1)
-			return status;
-	}
-}
-
-int
-imap_invite(struct imap_task *t)
-{
-	if (!t->literal.waits)
-		return 1;
-	stream_str(t->s->stream, "+ OK\r\n");
-	return stream_flush(t->s->stream);
-}
-
-int
-imap_read_literal(struct imap_task *t)
-{
-	struct stream *in = t->s->stream;
-	uint64_t left = t->literal.size;
-	int status;
-
-	if (imap_invite(t) != 1)
-		return -1;
-	t->literal_pending = false;
-	while (left > 0) {
-		struct span piece = stream_input(in);
-
-		piece.n = (size_t)MIN(piece.n, left);
-		text_add(&t->line, piece);
-		stream_take(in, piece.n);
-		left -= piece.n;
-		if (left > 0 && (status = stream_fill(in,
-		    imap_input_deadline(t->s))) != 1)
-			return status;
-	}
-	return 1;
-}
-
-static int
-skip(struct imap_task *t, uint64_t left)
-{
-	struct stream *in = t->s->stream;
-	int status;
-
-	while (left > 0) {
-		size_t n = (size_t)MIN(stream_input(in).n, left);
-
-		stream_take(in, n);
-		left -= n;
-		if (left > 0 && (status = stream_fill(in,
-		    imap_input_deadline(t->s))) != 1)
-			return status;
-	}
-	return 1;
-}
-
-/*
- * A client that does not wait sends its literal, and the rest of the command,
- * whatever we say (RFC 7888 section 4). What is absurdly large ends the session
- * instead.
- */
-int
-imap_discard_literal(struct imap_task *t)
-{
-	uint64_t budget = t->s->state == IMAP_GREETED ? GREETED_DISCARD
-	    : imap_settings()->imap_append_limit + LINE_DISCARD;
-	int status;
-
-	while (t->literal_pending && !t->literal.waits) {
-		if (t->literal.size > budget) {
-			t->s->bye = "Literal too large";
-			return -1;
-		}
-		budget -= t->literal.size;
-		if ((status = skip(t, t->literal.size)) != 1)
-			return status;
-		text_clear(&t->line);
-		if ((status = imap_read_line(t)) != 1)
-			return status;
-		status = imap_line_literal(text_span(&t->line), &t->literal);
-		t->literal_pending = status != 0;
-	}
-	t->literal_pending = false;
-	return 1;
-}
-
-/*
- * The rest of the command, literal by literal. False: *why is the answer; the
- * literal that stands announced was not read.
- */
-static bool
-read_literals(struct imap_task *t, struct imap_reply *why)
-{
-	size_t begin = 0;	/* of the last line */
-
-	while (imap_line_literal(span_from(text_span(&t->line), begin),
-	    &t->literal) != 0) {
-		t->literal_pending = true;
-		if ((t->command->how & IMAP_HAS_MESSAGE) != 0 &&
-		    imap_append_wants(t))
-			return true;
-		if (t->literal.size > literal_limit(t->s) ||
-		    t->line.n + t->literal.size > line_limit(t->s)) {
-			*why = imap_no("TOOBIG", "Literal too large");
-			return false;
-		}
-		*why = (struct imap_reply){ .status = IMAP_SAID };
-		if (imap_read_literal(t) != 1)
-			return false;
-		begin = t->line.n;
-		if (imap_read_line(t) != 1)
-			return false;
-		if (t->too_long) {
-			*why = imap_bad("Command too long");
-			t->literal_pending = imap_line_literal(
-			    text_span(&t->line), &t->literal) != 0;
-			return false;
-		}
-	}
-	return true;
 }
 
 /* -- running a command ---- */
@@ -386,7 +91,7 @@ run(struct imap_task *t)
 		    &t->literal) != 0;
 		return why;
 	}
-	return read_literals(t, &why) ? imap_command_run(t) : why;
+	return imap_read_literals(t, &why) ? imap_command_run(t) : why;
 }
 
 /* What the client gets to know with this answer, then the answer. */
@@ -402,7 +107,7 @@ answer(struct imap_task *t, struct imap_reply reply)
 		imap_tell(s, (how & IMAP_KEEPS_NUMBERS) == 0,
 		    (how & IMAP_BY_UID) != 0);
 	}
-	say_reply(t, reply);
+	imap_say_reply(t, reply);
 	s->errors = reply.status == IMAP_BAD ? s->errors + 1 : 0;
 	if (s->errors > imap_settings()->imap_max_errors && s->bye == NULL)
 		s->bye = "Too many bad commands";
@@ -421,8 +126,7 @@ goodbye(struct imap_session *s, const char *why)
 static enum session_next
 run_command(struct imap_session *s)
 {
-	struct imap_task t = { .s = s, .line = TEXT_INIT(line_limit(s) +
-	    LINE_HEAD + 2 * LINE_TAIL) };
+	struct imap_task t = { .s = s, .line = imap_line_new(s) };
 	struct imap_reply reply;
 	enum session_next next = SESSION_CLOSE;
 

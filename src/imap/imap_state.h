@@ -83,6 +83,8 @@ struct imap_reply {
 	const char *text;
 };
 
+/* -- imap_reply.c ---- */
+
 struct imap_reply imap_ok(const char *text);
 struct imap_reply imap_no(const char *code, const char *text);
 struct imap_reply imap_bad(const char *text);
@@ -93,24 +95,31 @@ struct imap_reply imap_unavailable(void);
 /* What the store said instead of RESULT_OK. */
 struct imap_reply imap_refused(struct imap_task *, enum result);
 struct imap_reply imap_no_memory(void);
+void imap_say_reply(struct imap_task *, struct imap_reply);
 
 /* -- imap_session.c ---- */
 
 struct link *imap_store(void);
 const struct settings *imap_settings(void);
-const char *imap_hostname(void);
 monotime_t imap_input_deadline(const struct imap_session *);
-bool imap_may_login(const struct imap_session *);
-/* More of a command: the next line is added to task->line. 1, 0 closed, -1. */
-int  imap_read_line(struct imap_task *);
-/* The literal that was announced, after telling the client to go on. */
-int  imap_read_literal(struct imap_task *);
-int  imap_invite(struct imap_task *);	/* "+ OK", when it waits for that */
-/* Read away what a client sends that does not wait. 1, 0, -1. */
-int  imap_discard_literal(struct imap_task *);
 /* Arenas for commands, a few of them kept. */
 struct arena *imap_arena_get(void);
 void imap_arena_put(struct arena **);
+
+/* -- imap_input.c ---- */
+
+/* What a command of this session may grow to. */
+struct text imap_line_new(const struct imap_session *);
+/* More of a command: the next line is added to task->line. 1, 0 closed, -1. */
+int  imap_read_line(struct imap_task *);
+int  imap_invite(struct imap_task *);	/* "+ OK", when it waits for that */
+/* Read away what a client sends that does not wait. 1, 0, -1. */
+int  imap_discard_literal(struct imap_task *);
+/*
+ * The rest of the command, literal by literal. False: *why is the answer; the
+ * literal that stands announced was not read.
+ */
+bool imap_read_literals(struct imap_task *, struct imap_reply *why);
 
 /* -- imap_auth.c ---- */
 
@@ -140,7 +149,7 @@ void imap_watch_set(struct imap_session *);
 void imap_watch_clear(struct imap_session *);
 void imap_note_changed(void *arg, const void *note);
 
-/* -- imap_list.c ---- */
+/* -- imap_mailbox.c ---- */
 
 /* The id of a mailbox by name. 1; 0 there is none; -1, *why says what. */
 int  imap_mailbox_find(struct imap_task *, struct span name, uint64_t *id,

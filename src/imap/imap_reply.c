@@ -1,0 +1,90 @@
+/*
+ * imap_reply.c - the tagged line that ends a command.
+ *
+ * The client gets a code of RFC 5530 where there is one, and a sentence that
+ * tells nothing of our inside.
+ */
+#include "imap/imap_state.h"
+
+struct imap_reply
+imap_ok(const char *text)
+{
+	return (struct imap_reply){ IMAP_OK, NULL, text };
+}
+
+struct imap_reply
+imap_no(const char *code, const char *text)
+{
+	return (struct imap_reply){ IMAP_NO, code, text };
+}
+
+struct imap_reply
+imap_bad(const char *text)
+{
+	return (struct imap_reply){ IMAP_BAD, NULL, text };
+}
+
+struct imap_reply
+imap_bad_syntax(const struct imap_task *t)
+{
+	return imap_bad(t->in.hint != NULL ? t->in.hint : "Syntax error");
+}
+
+struct imap_reply
+imap_unavailable(void)
+{
+	return imap_no("UNAVAILABLE", "The mail store is away, try again");
+}
+
+struct imap_reply
+imap_no_memory(void)
+{
+	return imap_no("LIMIT", "The command needs too much memory");
+}
+
+struct imap_reply
+imap_refused(struct imap_task *t, enum result result)
+{
+	switch (result) {
+	case RESULT_NOT_FOUND:
+		return imap_no("NONEXISTENT", "No such mailbox");
+	case RESULT_EXISTS:
+		return imap_no("ALREADYEXISTS", "There is such a mailbox");
+	case RESULT_DENIED:
+		t->s->bye = "The login holds no more";
+		return imap_no("EXPIRED", "The login holds no more");
+	case RESULT_INVALID:
+		return imap_no("CANNOT", "That cannot be done");
+	case RESULT_LIMIT:
+		return imap_no("LIMIT", "That is beyond a limit");
+	case RESULT_LOCKED:
+		return imap_no("INUSE", "In use, try again");
+	case RESULT_CONFLICT:
+		return imap_no("CANNOT", "That contradicts what is there");
+	case RESULT_FULL:
+		return imap_no("UNAVAILABLE", "No space left, try later");
+	case RESULT_DAMAGED:
+		return imap_no("SERVERBUG", "The mailbox is damaged");
+	default:
+		return imap_unavailable();
+	}
+}
+
+void
+imap_say_reply(struct imap_task *t, struct imap_reply reply)
+{
+	static const char *const words[] = { " OK ", " NO ", " BAD " };
+	struct stream *out = t->s->stream;
+
+	if (reply.status == IMAP_SAID)
+		return;
+	stream_write(out, t->tag);
+	stream_str(out, words[reply.status]);
+	if (reply.code != NULL) {
+		stream_str(out, "[");
+		stream_str(out, reply.code);
+		stream_str(out, "] ");
+	}
+	stream_str(out, reply.text);
+	stream_str(out, "\r\n");
+}
