@@ -6,6 +6,7 @@ import mailbox
 import os
 import poplib
 import smtplib
+import socket
 import ssl
 import subprocess
 
@@ -399,6 +400,6 @@ def test_pop3_and_imap_together(server, user):
 
 def test_certificate_is_verified(server):
     context = ssl.create_default_context(cafile=server.certificate())
-    with imaplib.IMAP4_SSL("localhost", server.port("imaps"),
-                           ssl_context=context) as c:
-        assert c.sock.version() in ("TLSv1.3", "TLSv1.2")
+    with socket.create_connection(("127.0.0.1", server.port("imaps"))) as raw:
+        with context.wrap_socket(raw, server_hostname="localhost") as s:
+            assert s.version() in ("TLSv1.3", "TLSv1.2")

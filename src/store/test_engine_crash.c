@@ -458,14 +458,51 @@ survives_failing_calls(void **state)
 }
 
 /* -- a disk that is full -------------------------------------------------------------------- */
-static bool
-mount_small_disk(const char *path)
+static void
+write_file(const char *path, const char *text)
 {
-	if (unshare(CLONE_NEWNS) != 0 && unshare(CLONE_NEWUSER |
-	    CLONE_NEWNS) != 0)
+	int fd = open(path, O_WRONLY | O_CLOEXEC);
+
+	must(fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text));
+	close(fd);
+}
+
+/* Who is not root may mount in a user namespace of its own. */
+static bool
+may_mount(void)
+{
+	char map[64];
+	unsigned uid = geteuid(), gid = getegid();
+
+	if (unshare(CLONE_NEWNS) == 0)
+		return true;
+	if (unshare(CLONE_NEWUSER | CLONE_NEWNS) != 0)
 		return false;
-	return mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0 &&
-	    mount("tmpfs", path, "tmpfs", 0, "size=64m") == 0;
+	write_file("/proc/self/setgroups", "deny");
+	snprintf(map, sizeof(map), "0 %u 1", uid);
+	write_file("/proc/self/uid_map", map);
+	snprintf(map, sizeof(map), "0 %u 1", gid);
+	write_file("/proc/self/gid_map", map);
+	return true;
+}
+
+/* A small file system that is attached nowhere; its directory, or -1. */
+static int
+small_disk(void)
+{
+	int fs, disk;
+
+	if (!may_mount())
+		return -1;
+	fs = fsopen("tmpfs", FSOPEN_CLOEXEC);
+	if (fs < 0)
+		return -1;
+	must(fsconfig(fs, FSCONFIG_SET_STRING, "size", "64m", 0) == 0);
+	must(fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) == 0);
+	disk = fsmount(fs, FSMOUNT_CLOEXEC, 0);
+	must(disk >= 0);
+	close(fs);
+	return disk;
 }
 
 static int
@@ -517,17 +554,17 @@ delete_something(struct engine *e)
 
 /* In a process of its own, since it has a disk of its own. */
 static int
-full_main(const char *path)
+full_main(void)
 {
-	char ballast[300], store[300];
+	char ballast[64], store[64];
 	struct engine *e;
 	uint32_t first, n;
-	int fd;
+	int fd, disk = small_disk();
 
-	if (!mount_small_disk(path))
+	if (disk < 0)
 		return 77;
-	snprintf(store, sizeof(store), "%s/store", path);
-	snprintf(ballast, sizeof(ballast), "%s/ballast", path);
+	snprintf(store, sizeof(store), "/proc/self/fd/%d/store", disk);
+	snprintf(ballast, sizeof(ballast), "/proc/self/fd/%d/ballast", disk);
 	fd = open(ballast, O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
 	must(posix_fallocate(fd, 0, 20 << 20) == 0);
 	close(fd);
@@ -544,23 +581,22 @@ full_main(const char *path)
 		must(key_is_there(e, i));
 	must(!key_is_there(e, n));
 	engine_close(&e);
+	close(disk);
 	return 0;
 }
 
 static void
 survives_a_full_disk(void **state)
 {
-	char path[256], self[] = "test_engine_crash", full[] = "full";
-	char *argv[] = { self, full, path, NULL };
+	char self[] = "test_engine_crash", full[] = "full";
+	char *argv[] = { self, full, NULL };
 	pid_t pid;
 	int status;
 
 	(void)state;
-	test_directory(path);
 	assert_int_equal(posix_spawn(&pid, "/proc/self/exe", NULL, NULL,
 	    argv, environ), 0);
 	assert_int_equal(waitpid(pid, &status, 0), pid);
-	test_remove(path);
 	assert_true(WIFEXITED(status));
 	if (WEXITSTATUS(status) == 77)
 		skip();
@@ -580,7 +616,7 @@ main(int argc, char **argv)
 
 	if (argc == 6 && strcmp(argv[1], "work") == 0)
 		return child_main(argv);
-	if (argc == 3 && strcmp(argv[1], "full") == 0)
-		return full_main(argv[2]);
+	if (argc == 2 && strcmp(argv[1], "full") == 0)
+		return full_main();
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
