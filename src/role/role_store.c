@@ -13,7 +13,6 @@
 #include "role/data_store.h"
 
 #include <malloc.h>
-#include <sched.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -92,17 +91,6 @@ on_peer(enum role_bit role, unsigned instance, int fd)
 
 /* ---- life -------------------------------------------------------------- */
 
-static size_t
-worker_threads(const struct settings *s)
-{
-	cpu_set_t set;
-	size_t processors = sched_getaffinity(0, sizeof(set), &set) == 0 ?
-	    (size_t)CPU_COUNT(&set) : 1;
-
-	return s->store_threads != 0 ? (size_t)s->store_threads :
-	    MIN(4 + 2 * processors, 64);
-}
-
 static void
 on_start(void)
 {
@@ -116,7 +104,8 @@ on_start(void)
 	text_free(&why);
 	here.server = server_new(STORE, &store_handlers, here.store);
 	store_set_server(here.store, here.server);
-	if (server_start_threads(here.server, worker_threads(s)) != 1)
+	if (server_start_threads(here.server,
+	    store_worker_threads(s)) != 1)
 		control_fail("store.threads",
 		    span_str(strerrordesc_np(errno)));
 	for (size_t i = 0; i < here.pending_count; i++)

@@ -14,9 +14,21 @@
 #include "base/secret.h"
 #include "ipc/serve.h"
 
-enum { KNOWN_RENEW = 86400 };		/* seconds between two notes */
+enum {
+	KNOWN_RENEW = 86400,		/* seconds between two notes */
+	LEFT_TO_OTHERS = 4,		/* workers, see hash_begin() */
+};
 
 /* -- turns at the hash ----------------------------------------------------- */
+
+/* Workers that may hash or wait for it. */
+static size_t
+hashers_max(const struct settings *s)
+{
+	size_t threads = store_worker_threads(s);
+
+	return MAX(threads / 2, threads - MIN(threads, LEFT_TO_OTHERS));
+}
 
 bool
 hash_begin(struct auth *a)
@@ -26,7 +38,7 @@ hash_begin(struct auth *a)
 
 	serve_may_block();
 	pthread_mutex_lock(&a->lock);
-	if (a->hashes_waiting < HASHES_WAITING_MAX) {
+	if (a->hashes + a->hashes_waiting < MAX(hashers_max(s), 1)) {
 		a->hashes_waiting++;
 		while (a->hashes >= s->auth_max_hashes)
 			pthread_cond_wait(&a->hash_free, &a->lock);

@@ -19,7 +19,6 @@
 enum {
 	DIALOGUES_MAX = 8192,		/* of all links */
 	DIALOGUE_MS = 300 * 1000,	/* how long one may take */
-	HASHES_WAITING_MAX = 256,
 };
 
 struct auth {
@@ -69,7 +68,10 @@ enum result login_try_password(struct auth *, struct login *, struct span);
 void login_failed(struct auth *, struct login *, struct span password);
 void login_succeeded(struct auth *, struct login *);
 
-/* What is hashed at one time is bounded: false, too many wait. */
+/*
+ * What is hashed at one time is bounded, and so are those who wait for it:
+ * some of the store's workers are always left to others. False: not now.
+ */
 bool hash_begin(struct auth *);
 void hash_end(struct auth *);
 /* password_make() in its turn. */

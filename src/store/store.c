@@ -15,6 +15,7 @@
 #include "store/queue.h"
 #include "store/verbs.h"
 
+#include <sched.h>
 #include <stdlib.h>
 
 static const struct partition meta = { PARTITION_META, 0 };
@@ -246,6 +247,17 @@ store_set_settings(struct store *s, const struct settings *settings)
 {
 	__atomic_store_n(&s->settings, settings, __ATOMIC_RELEASE);
 	directory_forget(s->directory);
+}
+
+size_t
+store_worker_threads(const struct settings *s)
+{
+	cpu_set_t set;
+	size_t processors = sched_getaffinity(0, sizeof(set), &set) == 0
+	    ? (size_t)CPU_COUNT(&set) : 1;
+
+	return s->store_threads != 0 ? (size_t)s->store_threads
+	    : MIN(20 + 2 * processors, 64);
 }
 
 /* -- serving ------------------------------------------------------------- */

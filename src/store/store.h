@@ -75,6 +75,12 @@ store_server(const struct store *s)
 	return __atomic_load_n(&s->server, __ATOMIC_ACQUIRE);
 }
 
+/*
+ * How many threads serve the verbs: the setting, or enough that a crowd
+ * logging in can wait for its turns at the password hash while others work.
+ */
+size_t store_worker_threads(const struct settings *);
+
 /* Ids that are never used again: accounts, mailboxes. Durable when given. */
 int store_next_id(struct store *, uint64_t *);
 

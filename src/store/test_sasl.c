@@ -481,6 +481,27 @@ test_new_password(void **state)
 	fixture_close(&f);
 }
 
+/* Where every turn at the hash is taken, others are not kept waiting. */
+static void
+test_crowd(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	setup(&f);
+	f.settings.store_threads = 2;
+	assert_true(hash_begin(f.store->auth));
+	assert_int_equal(talk(&f, "PLAIN", &ann).result, RESULT_TEMPORARY);
+	logs_in(&f, "SCRAM-SHA-256", &ann);
+	hash_end(f.store->auth);
+	logs_in(&f, "PLAIN", &ann);
+	/* Remembered now: no turn is needed. */
+	assert_true(hash_begin(f.store->auth));
+	logs_in(&f, "PLAIN", &ann);
+	hash_end(f.store->auth);
+	fixture_close(&f);
+}
+
 /* SASLprep: a soft hyphen is nothing, and U+2168 is "IX" (RFC 4013 3). */
 static void
 test_prepared(void **state)
@@ -580,6 +601,7 @@ main(void)
 		cmocka_unit_test(test_lockout),
 		cmocka_unit_test(test_address_lockout),
 		cmocka_unit_test(test_new_password),
+		cmocka_unit_test(test_crowd),
 		cmocka_unit_test(test_prepared),
 		cmocka_unit_test(test_rfc_vectors),
 	};
