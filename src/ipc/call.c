@@ -13,6 +13,7 @@
 #include "ipc/call.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/secret.h"
 #include "io/fiber.h"
 #include "io/loop.h"
 #include "ipc/codec.h"
@@ -210,6 +211,8 @@ send_one(struct link *l, struct slot *s)
 
 	codec_encode(&l->frame, c->verb, FRAME_CALL, number, c->request);
 	if (frame_send(l->fd, &l->frame, false) == 1) {
+		if (codec_is_secret(c->verb))
+			secret_wipe(l->frame.bytes.p, l->frame.bytes.n);
 		*s = (struct slot){ number, c };
 		l->busy++;
 		queue_remove(l, c);

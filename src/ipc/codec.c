@@ -288,6 +288,13 @@ codec_encode(struct frame *f, enum verb verb, enum frame_kind kind,
 	m->encode(f, message);
 }
 
+bool
+codec_is_secret(enum verb verb)
+{
+	return verb == VERB_sasl_start || verb == VERB_sasl_step ||
+	    verb == VERB_account_add || verb == VERB_account_password;
+}
+
 /* Notes have no reply: the kind must be one that the row has. */
 int
 codec_decode(struct frame_in *f, void *message)

@@ -72,6 +72,9 @@ int  codec_decode(struct frame_in *, void *message) MUST_USE;
 /* fds: close FD fields too; their taker keeps them otherwise. */
 void codec_release(enum verb, enum frame_kind, void *message, bool fds);
 
+/* Its request holds a password: leave no copy behind. */
+bool codec_is_secret(enum verb);
+
 /* What an end of a link says first, and whether the other's word will do. */
 void hello_encode(struct frame *, enum role_bit self);
 bool hello_agrees(const struct hello_note *, enum role_bit peer);

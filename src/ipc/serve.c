@@ -10,6 +10,7 @@
  */
 #include "ipc/serve_impl.h"
 #include "base/log.h"
+#include "base/secret.h"
 
 #include <signal.h>
 #include <stdlib.h>
@@ -207,13 +208,6 @@ encode_reply(struct frame *f, enum verb verb, uint32_t number, void *reply)
 	serve_encode_failure(f, verb, number, RESULT_TEMPORARY);
 }
 
-void
-serve_answer(struct peer *p, struct frame *f)
-{
-	atomic_fetch_sub(&p->in_flight, 1);
-	peer_answer(p, f);
-}
-
 /* These compute for long by their nature (password hashes), or wait. */
 static bool
 takes_long(enum verb verb)
@@ -240,10 +234,12 @@ handle_call(struct worker *w, struct peer *p, enum verb verb,
 	if (w->deferred)
 		sync_defer(s, w, p, verb, number);
 	else
-		serve_answer(p, &w->frame);
+		peer_answer(p, &w->frame);
 	codec_release(verb, FRAME_REPLY, &reply, false);
 	codec_release(verb, FRAME_CALL, request, false);
 	arena_reset(w->arena);
+	if (codec_is_secret(verb))
+		secret_wipe(w->input, w->input_n);
 }
 
 static bool
@@ -329,6 +325,7 @@ serve_peer(struct worker *w, struct peer *p)
 
 	for (int i = 0; i < READ_TURN; i++) {
 		status = frame_receive(p->fd, &f, w->input, false);
+		w->input_n = f.size;
 		if (status == -1 && errno == EAGAIN)
 			return;
 		if (status == -1)

@@ -34,6 +34,7 @@ struct worker {
 	uint64_t count;			/* of the turn, while leading */
 	struct arena *arena;
 	char *input;			/* FRAME_MAX bytes */
+	size_t input_n;			/* of the frame there */
 	struct frame frame;
 	bool on_loop;
 	bool deferred;			/* serve_after() was said */
@@ -90,7 +91,6 @@ void sync_defer(struct server *, struct worker *, struct peer *, enum verb,
 
 /* -- serve.c */
 void serve_release(struct server *, struct peer *);
-void serve_answer(struct peer *, struct frame *);
 /* An answer without its fields: there was no making the whole one. */
 void serve_encode_failure(struct frame *, enum verb, uint32_t number,
     enum result);

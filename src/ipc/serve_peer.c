@@ -107,13 +107,30 @@ try_send(struct peer *p, const struct frame *f)
 	return -1;
 }
 
+/*
+ * The credit is given back first: who has the answer may call again at once.
+ * What cannot be sent keeps its own, so a peer that does not read is soon
+ * out of them.
+ */
+static int
+answer(struct peer *p, const struct frame *f)
+{
+	int status;
+
+	atomic_fetch_sub(&p->in_flight, 1);
+	status = try_send(p, f);
+	if (status == 0)
+		atomic_fetch_add(&p->in_flight, 1);
+	return status;
+}
+
 void
 peer_answer(struct peer *p, struct frame *f)
 {
 	struct unsent *u;
 
 	pthread_mutex_lock(&p->lock);
-	if (!p->dead && (p->first != NULL || try_send(p, f) == 0)) {
+	if (!p->dead && (p->first != NULL || answer(p, f) == 0)) {
 		u = xmalloc(sizeof(*u));
 		u->next = NULL;
 		u->frame = *f;
@@ -166,7 +183,7 @@ peer_writable(struct peer *p)
 
 	pthread_mutex_lock(&p->lock);
 	while (!p->dead && (u = p->first) != NULL &&
-	    try_send(p, &u->frame) == 1) {
+	    answer(p, &u->frame) == 1) {
 		p->first = u->next;
 		if (p->first == NULL)
 			p->last = &p->first;

@@ -20,7 +20,7 @@ struct peer {
 	bool accepted;			/* on a listening socket */
 	bool greeted;			/* its hello was read */
 	atomic_uint refs;
-	atomic_uint in_flight;		/* calls read and not yet answered */
+	atomic_uint in_flight;		/* calls whose answer is not sent yet */
 	pthread_mutex_t lock;		/* of what follows */
 	struct unsent *first, **last;
 	bool notes_lost;

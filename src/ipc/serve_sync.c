@@ -52,7 +52,7 @@ settle(struct server *s, struct deferred *d, bool durable)
 	if (!durable)
 		serve_encode_failure(&d->frame, d->verb, d->number,
 		    RESULT_TEMPORARY);
-	serve_answer(d->peer, &d->frame);
+	peer_answer(d->peer, &d->frame);
 	frame_free(&d->frame);
 	serve_release(s, d->peer);
 	free(d);

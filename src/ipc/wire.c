@@ -333,13 +333,17 @@ frame_receive(int socket, struct frame_in *f, char *buffer, bool wait)
 	    .msg_controllen = sizeof(control.room) };
 	ssize_t n;
 
-	f->fd_count = f->fd_next = 0;
+	f->fd_count = f->fd_next = f->size = 0;
 	do {
 		n = recvmsg(socket, &m,
 		    MSG_CMSG_CLOEXEC | (wait ? 0 : MSG_DONTWAIT));
 	} while (n < 0 && errno == EINTR);
-	if (n <= 0)
-		return n < 0 && errno != ECONNRESET ? -1 : 0;
+	if (n < 0)
+		return errno != ECONNRESET ? -1 : 0;
+	f->size = (size_t)n;
+	if (n == 0 && m.msg_controllen == 0)
+		return 0;
+	/* An empty packet, too, may bring descriptors. */
 	if (!collect_fds(f, &m) || (m.msg_flags & MSG_TRUNC) != 0 ||
 	    frame_parse(f, span_of(buffer, (size_t)n)) == 0) {
 		frame_in_close(f);

@@ -98,6 +98,7 @@ struct frame_in {
 	uint32_t verb;			/* < VERBS */
 	enum frame_kind kind;
 	uint32_t number;
+	size_t size;			/* head and all; 0: none was received */
 	int fds[FRAME_FDS];
 	size_t fd_count, fd_next;
 };
