@@ -504,6 +504,20 @@ enter(struct store *store, const struct grant *grant, struct names **names)
 	    ? names_enter(store->mailboxes, account, names) : result;
 }
 
+/* To make a name with its parents: ids cost a write, so the grant is first. */
+static enum result
+enter_making(struct store *store, const struct grant *grant,
+    struct span name, struct making *making)
+{
+	uint64_t account;
+	enum result result = grant_account(store, grant, &account);
+
+	if (result == RESULT_OK)
+		result = take_ids(store, making, levels_of(name));
+	return result == RESULT_OK ? names_enter(store->mailboxes, account,
+	    &making->names) : result;
+}
+
 void
 verb_mailbox_list(void *arg, const struct caller *caller,
     struct arena *arena, const struct mailbox_list_request *req,
@@ -538,9 +552,8 @@ verb_mailbox_create(void *arg, const struct caller *caller,
 	reply->result = names_normal(req->name, arena, &name) ? RESULT_OK
 	    : RESULT_INVALID;
 	if (reply->result == RESULT_OK)
-		reply->result = take_ids(arg, &making, levels_of(name));
-	if (reply->result == RESULT_OK)
-		reply->result = enter(arg, &req->grant, &making.names);
+		reply->result = enter_making(arg, &req->grant, name,
+		    &making);
 	if (reply->result == RESULT_OK)
 		reply->result = create(&making, name, req->use, &req->token,
 		    &reply->mailbox);
@@ -579,9 +592,8 @@ verb_mailbox_rename(void *arg, const struct caller *caller,
 	reply->result = names_normal(req->from, arena, &from) &&
 	    names_normal(req->to, arena, &to) ? RESULT_OK : RESULT_INVALID;
 	if (reply->result == RESULT_OK)
-		reply->result = take_ids(store, &making, levels_of(to));
-	if (reply->result == RESULT_OK)
-		reply->result = enter(store, &req->grant, &making.names);
+		reply->result = enter_making(store, &req->grant, to,
+		    &making);
 	if (reply->result == RESULT_OK)
 		reply->result = rename_mailbox(store, &making, arena, from,
 		    to, &ticket);

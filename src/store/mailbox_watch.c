@@ -9,7 +9,10 @@
 
 #include <stdlib.h>
 
-enum { WATCHES_MAX = 4000000 };		/* of all sessions together */
+enum {
+	WATCHES_MAX = 4000000,		/* of all sessions together */
+	WATCHED_MAX = 65536,		/* of one mailbox */
+};
 
 struct watch {
 	uint64_t link, id;
@@ -103,15 +106,17 @@ enum result
 watches_add(struct watches *w, uint64_t mailbox, uint64_t link, uint64_t id,
     uint64_t known)
 {
+	struct watched *list;
 	struct watch *watch;
 	enum result result = RESULT_OK;
 
 	pthread_mutex_lock(&w->lock);
-	watch = find(list_of(w, mailbox), link, id);
+	list = list_of(w, mailbox);
+	watch = find(list, link, id);
 	if (watch != NULL) {
 		watch->known = known;
-	} else if (w->count < WATCHES_MAX) {
-		append(list_of(w, mailbox), &(struct watch){ link, id, known });
+	} else if (w->count < WATCHES_MAX && list->n < WATCHED_MAX) {
+		append(list, &(struct watch){ link, id, known });
 		w->count++;
 	} else {
 		result = RESULT_LIMIT;

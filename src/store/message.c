@@ -6,6 +6,7 @@
  * write over the body of another.
  */
 #include "base/secret.h"
+#include "mail/summary.h"
 #include "store/mailboxes.h"
 #include "store/verbs.h"
 
@@ -397,6 +398,28 @@ verb_message_bodies(void *arg, const struct caller *caller,
 	uids_free(&wanted);
 }
 
+/* ---- summaries ------------------------------------------------------- */
+
+/*
+ * A body may be in the mailboxes of many, and its summary is what all of them
+ * see: it is not for one of them to change one that can be read.
+ */
+static enum result
+keep_summary(struct engine *engine, const struct row *row,
+    struct span record, struct arena *arena)
+{
+	struct span old;
+	struct summary summary;
+	int status = engine_body_summary(engine, row->body, arena, &old);
+
+	if (status == 1 && summary_open(old, row->size, &summary) == 1)
+		return RESULT_OK;
+	if (status == 1)
+		status = engine_body_set_summary(engine, row->body, record);
+	return status == -1 ? result_of_errno() : status == 0
+	    ? RESULT_NOT_FOUND : RESULT_OK;
+}
+
 void
 verb_summary_save(void *arg, const struct caller *caller,
     struct arena *arena, const struct summary_save_request *req,
@@ -407,10 +430,9 @@ verb_summary_save(void *arg, const struct caller *caller,
 	ticket_t ticket;
 
 	(void)caller;
-	(void)arena;
 	reply->result = row_of(store, &req->grant, req->mailbox, req->uid,
 	    &row, &ticket);
-	if (reply->result == RESULT_OK && engine_body_set_summary(
-	    store->engine, row.body, req->summary.bytes) != 1)
-		reply->result = result_of_errno();
+	if (reply->result == RESULT_OK)
+		reply->result = keep_summary(store->engine, &row,
+		    req->summary.bytes, arena);
 }

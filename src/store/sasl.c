@@ -197,6 +197,16 @@ id_key(const uint64_t *id)
 	return span_of(id, sizeof(*id));
 }
 
+/* libgsasl gives its copy of the password back to the heap as it is. */
+static void
+wipe_password(Gsasl_session *session)
+{
+	const char *password = gsasl_property_fast(session, GSASL_PASSWORD);
+
+	if (password != NULL)
+		secret_wipe((char *)(uintptr_t)password, strlen(password));
+}
+
 static void
 dialogue_free(struct dialogue **dp)
 {
@@ -204,8 +214,10 @@ dialogue_free(struct dialogue **dp)
 
 	if (d == NULL)
 		return;
-	if (d->session != NULL)
+	if (d->session != NULL) {
+		wipe_password(d->session);
 		gsasl_finish(d->session);
+	}
 	secret_wipe(&d->keys, sizeof(d->keys));
 	arena_free(&d->arena);
 	free(d);
