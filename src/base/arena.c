@@ -22,6 +22,9 @@
 
 #ifdef ARENA_ASAN
 #include <sanitizer/asan_interface.h>
+#ifndef __clang__	/* gcc 12 takes poisoning for reading */
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#endif
 #define poison(p, n)   __asan_poison_memory_region(p, n)
 #define unpoison(p, n) __asan_unpoison_memory_region(p, n)
 #define RED_ZONE ((size_t)16)
