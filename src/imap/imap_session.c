@@ -26,6 +26,9 @@ enum {
 	RENEW_AT_ONCE = 256, RENEW_PAUSE = 20,
 };
 
+_Static_assert(sizeof(struct imap_session) <= 256,
+    "what a parked session costs");
+
 static struct {
 	struct imap_environment env;
 	struct imap_session *first;
