@@ -34,6 +34,11 @@ static const char *const family_names[FAMILIES] = {
 	[METAS] = "metas", [LINKS] = "links",
 };
 
+/* Which part of the write buffer each has: of 1, 1/share. */
+static const size_t shares[FAMILIES] = {
+	[FACTS] = 16, [RECORDS] = 8, [BODIES] = 2, [METAS] = 8, [LINKS] = 16,
+};
+
 /* What the C interface has no function for. */
 static const char database_options[] =
     "wal_recovery_mode=kPointInTimeRecovery;"
@@ -104,9 +109,7 @@ family_options(enum family f, const struct engine_options *options,
 	size_t buffer = MAX(options->write_buffer, (size_t)MIN_BUFFER);
 
 	rocksdb_options_set_block_based_table_factory(o, tables);
-	rocksdb_options_set_write_buffer_size(o,
-	    f == BODIES ? buffer / 2 : buffer / 4);
-	rocksdb_options_set_max_write_buffer_number(o, 3);
+	rocksdb_options_set_write_buffer_size(o, buffer / shares[f]);
 	rocksdb_options_set_level_compaction_dynamic_level_bytes(o, 1);
 	rocksdb_options_set_compression(o, options->compress
 	    ? rocksdb_zstd_compression : rocksdb_no_compression);
@@ -128,7 +131,6 @@ database_options_new(const struct engine_options *options)
 	rocksdb_options_destroy(plain);
 	rocksdb_options_set_create_if_missing(o, options->create);
 	rocksdb_options_set_create_missing_column_families(o, options->create);
-	rocksdb_options_set_db_write_buffer_size(o, buffer);
 	rocksdb_options_set_max_total_wal_size(o, 2 * buffer);
 	rocksdb_options_set_bytes_per_sync(o, SYNC_EVERY);
 	rocksdb_options_set_max_open_files(o, OPEN_FILES);
@@ -219,19 +221,20 @@ open_database(struct rocks *r, const struct engine_options *options,
 	return rocks_error(error);
 }
 
-/* A number among the facts; 0 when it is not there. */
+/* 1, 0 when it is not there, -1. */
 static int
-read_fact(struct rocks *r, char fact, uint64_t *number)
+read_format(struct rocks *r, uint64_t *format)
 {
+	char fact = FACT_FORMAT;
 	rocksdb_pinnableslice_t *slice;
-	struct span value = SPAN_EMPTY;
+	struct span value;
 	int found = rocks_read(r, FACTS, span_of(&fact, 1), &slice, &value);
 
-	*number = 0;
+	*format = 0;
 	if (found != 1)
 		return found;
 	if (value.n == 8)
-		*number = get_be64(value.p);
+		*format = get_be64(value.p);
 	rocksdb_pinnableslice_destroy(slice);
 	return 1;
 }
@@ -247,22 +250,14 @@ write_format(struct rocks *r)
 	return error == NULL ? 1 : rocks_error(error);
 }
 
-/* Nothing was ever written: it is new, or its making was interrupted. */
-static bool
-is_empty(struct rocks *r)
-{
-	uint64_t ticket;
-
-	return read_fact(r, FACT_TICKET, &ticket) == 0;
-}
-
 static int
 check_format(struct rocks *r, struct text *why)
 {
 	uint64_t format;
-	int found = read_fact(r, FACT_FORMAT, &format);
+	int found = read_format(r, &format);
 
-	if (found == 0 && is_empty(r))
+	/* Nothing was ever written: new, or its making was interrupted. */
+	if (found == 0 && rocksdb_get_latest_sequence_number(r->db) == 0)
 		return write_format(r);
 	if (found == 1 && format == FORMAT)
 		return 1;
@@ -280,10 +275,7 @@ static int
 check_promise(struct rocks *r, ticket_t promised, ticket_t *recovered,
     struct text *why)
 {
-	if (read_fact(r, FACT_TICKET, recovered) < 0) {
-		text_printf(why, "%s: %s", r->path, strerror(errno));
-		return -1;
-	}
+	*recovered = rocksdb_get_latest_sequence_number(r->db);
 	if (*recovered >= promised)
 		return 1;
 	text_printf(why, "%s: the log is damaged: it ends at change %" PRIu64
@@ -333,11 +325,12 @@ init_locks(struct rocks *r)
 }
 
 /* -- closing: with tables written, the next start has no log to read -------- */
-static void
-flush_tables(struct rocks *r)
+void
+rocks_flush(struct rocks *r, bool wait)
 {
 	rocksdb_flushoptions_t *o = rocksdb_flushoptions_create();
 
+	rocksdb_flushoptions_set_wait(o, wait);
 	for (int f = 0; f < FAMILIES; f++) {
 		char *error = NULL;
 
@@ -354,7 +347,7 @@ rocks_close(struct engine *e)
 	struct rocks *r = rocks_of(e);
 
 	syncer_stop(r);
-	flush_tables(r);
+	rocks_flush(r, true);
 	committer_free(r);
 	rocks_free(r);
 }

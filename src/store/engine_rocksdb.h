@@ -23,8 +23,7 @@
 enum family { FACTS, RECORDS, BODIES, METAS, LINKS, FAMILIES };
 enum {
 	FACT_FORMAT = 'f',	/* what this store's layout is */
-	FACT_TICKET = 't',	/* of the last batch in the log */
-	FACT_UNLINKED = 'u',	/* ticket, body id: engine_collect looks here */
+	FACT_UNLINKED = 'u',	/* count, body id: engine_collect looks here */
 	FACT_VERSION = 'v',	/* kind, id: the partition's version */
 };
 enum {
@@ -66,7 +65,7 @@ struct committer {
 	rocksdb_writebatch_t *group;
 	struct cached_version *versions;
 	uint64_t unchecked;		/* bytes since free space was seen */
-	enum { PLENTY, LITTLE, NONE } space;
+	enum space { PLENTY, LITTLE, NONE } space;
 };
 
 struct syncer {
@@ -120,6 +119,8 @@ int rocks_read(struct rocks *, enum family, struct span key,
     rocksdb_pinnableslice_t **slice, struct span *value);
 rocksdb_iterator_t *rocks_iterator(struct rocks *, enum family);
 
+/* Write tables out of memory; the log before them goes. */
+void rocks_flush(struct rocks *, bool wait);
 /* Bytes free on the disk, less what memory will take of them. */
 int rocks_space(struct rocks *, uint64_t *left);
 
@@ -148,7 +149,7 @@ bool rocks_is_durable(struct engine *, ticket_t);
 /* -- engine_rocksdb_body.c -------------------------------------------------- */
 /* Add a body and its record: head and rest are one body's bytes. */
 void group_body(struct rocks *, const struct op *);
-void group_unlinked(struct rocks *, ticket_t, const struct body_id *);
+void group_unlinked(struct rocks *, const struct body_id *);
 int  rocks_meta(struct rocks *, const struct body_id *,
     rocksdb_pinnableslice_t **, struct body_meta *);
 struct body_writer *rocks_writer_open(struct engine *, struct body_id);

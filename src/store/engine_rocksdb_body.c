@@ -4,7 +4,7 @@
  *	METAS	body id -> size, age, summary		(engine_impl.h)
  *	BODIES	body id, chunk number -> bytes		a small body is chunk 0
  *	LINKS	body id, holder -> nothing
- *	FACTS	'u', ticket, body id -> nothing		unlinked: to be looked at
+ *	FACTS	'u', count, body id -> nothing		unlinked: to be looked at
  *
  * A body is there when its record says complete. A writer first leaves an
  * incomplete one, so that the chunks of a writer that died can be found.
@@ -70,20 +70,22 @@ group_body(struct rocks *r, const struct op *op)
 }
 
 static struct span
-unlinked_key(char out[UNLINKED_KEY], ticket_t ticket, const struct body_id *id)
+unlinked_key(char out[UNLINKED_KEY], ticket_t after, const struct body_id *id)
 {
 	out[0] = FACT_UNLINKED;
-	put_be64(out + 1, ticket);
+	put_be64(out + 1, after);
 	memcpy(out + 9, id->b, sizeof(id->b));
 	return span_of(out, UNLINKED_KEY);
 }
 
+/* In the order of time, so that what was looked at lies behind. */
 void
-group_unlinked(struct rocks *r, ticket_t ticket, const struct body_id *id)
+group_unlinked(struct rocks *r, const struct body_id *id)
 {
 	char key[UNLINKED_KEY];
 
-	group_put(r, FACTS, unlinked_key(key, ticket, id), SPAN_EMPTY);
+	group_put(r, FACTS, unlinked_key(key, atomic_load(&r->committed), id),
+	    SPAN_EMPTY);
 }
 
 /* -- writing in chunks -------------------------------------------------------- */

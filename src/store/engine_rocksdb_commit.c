@@ -5,8 +5,9 @@
  * who wait, checks their guards one after the other, puts what they bring
  * into one write of RocksDB, and wakes them; then the next in the queue
  * leads. So a batch costs one system call at most, its share of one when
- * many write, and versions and tickets are in the order of the log without
- * a lock for each partition.
+ * many write, and versions are in the order of the log without a lock for
+ * each partition. A ticket is the number RocksDB gave to the last change of
+ * the group: the log counts them, so a crash cannot take one back unseen.
  *
  * What a write needs to read (a range to delete) is read by the leader, at
  * the head of its group: nothing is then between the log and what it sees.
@@ -163,8 +164,7 @@ add_delete_range(struct rocks *r, struct span from, struct span to)
 }
 
 static int
-add_op(struct rocks *r, const struct batch *b, const struct op *op,
-    ticket_t ticket)
+add_op(struct rocks *r, const struct batch *b, const struct op *op)
 {
 	struct whole_key k, to;
 	struct link_key link;
@@ -190,7 +190,7 @@ add_op(struct rocks *r, const struct batch *b, const struct op *op,
 		break;
 	case OP_UNLINK:
 		group_delete(r, LINKS, link_key(&link, &op->body, op->key));
-		group_unlinked(r, ticket, &op->body);
+		group_unlinked(r, &op->body);
 		break;
 	}
 	return 1;
@@ -208,7 +208,7 @@ add_batch(struct rocks *r, struct request *q)
 	if (b->guarded && b->expect != v->version)
 		return 0;
 	for (size_t i = 0; i < b->count; i++)
-		if (add_op(r, b, &b->ops[i], q->ticket) != 1)
+		if (add_op(r, b, &b->ops[i]) != 1)
 			return -1;
 	q->version = ++v->version;
 	put_be64(value, q->version);
@@ -244,6 +244,7 @@ static int
 check_space(struct rocks *r)
 {
 	struct committer *c = &r->committer;
+	enum space before = c->space;
 	uint64_t left;
 
 	if (c->unchecked < r->reserve / SPACE_CHECKS && c->space == PLENTY)
@@ -253,6 +254,8 @@ check_space(struct rocks *r)
 		return -1;
 	c->space = left >= r->reserve ? PLENTY
 	    : left >= r->reserve / 2 ? LITTLE : NONE;
+	if (c->space > before)
+		rocks_flush(r, false);	/* what the log holds is given back */
 	return 0;
 }
 
@@ -265,16 +268,13 @@ may_write(struct rocks *r)
 	return -1;
 }
 
-/* The ticket in the log tells after a crash how far the log was read. */
 static int
-write_group(struct rocks *r, ticket_t last)
+write_group(struct rocks *r)
 {
 	struct committer *c = &r->committer;
-	char *error = NULL, fact = FACT_TICKET, value[8];
+	char *error = NULL;
 	size_t size;
 
-	put_be64(value, last);
-	group_put(r, FACTS, span_of(&fact, 1), span_of(value, sizeof(value)));
 	(void)rocksdb_writebatch_data(c->group, &size);
 	if (rocks_fault(r, "commit.write") != 0)
 		return -1;
@@ -283,7 +283,7 @@ write_group(struct rocks *r, ticket_t last)
 		return rocks_error(error);
 	c->unchecked += size;
 	atomic_fetch_add(&r->bytes, size);
-	atomic_store(&r->committed, last);
+	atomic_store(&r->committed, rocksdb_get_latest_sequence_number(r->db));
 	(void)rocks_fault(r, "commit.written");
 	return 0;
 }
@@ -293,7 +293,7 @@ write_group(struct rocks *r, ticket_t last)
  * began is taken back.
  */
 static void
-add_request(struct rocks *r, struct request *q, ticket_t ticket)
+add_request(struct rocks *r, struct request *q)
 {
 	struct committer *c = &r->committer;
 	char *error = NULL;
@@ -303,7 +303,6 @@ add_request(struct rocks *r, struct request *q, ticket_t ticket)
 		q->error = ENOSPC;
 		return;
 	}
-	q->ticket = ticket;
 	rocksdb_writebatch_set_save_point(c->group);
 	q->result = q->add(r, q);
 	if (q->result == 1) {
@@ -315,24 +314,35 @@ add_request(struct rocks *r, struct request *q, ticket_t ticket)
 	must(error == NULL);
 }
 
+/* How many of them are in the group. */
+static uint64_t
+add_requests(struct rocks *r, struct request *first)
+{
+	uint64_t added = 0;
+
+	rocksdb_writebatch_clear(r->committer.group);
+	for (struct request *q = first; q != NULL; q = q->next) {
+		add_request(r, q);
+		added += q->result == 1;
+	}
+	return added;
+}
+
 static int
 write_all(struct rocks *r, struct request *first)
 {
-	ticket_t before = atomic_load(&r->committed), last = before;
+	uint64_t added;
 
 	if (may_write(r) != 0)
 		return -1;
-	rocksdb_writebatch_clear(r->committer.group);
-	for (struct request *q = first; q != NULL; q = q->next) {
-		add_request(r, q, last + 1);
-		if (q->result == 1)
-			last++;
-	}
-	if (last == before)
+	added = add_requests(r, first);
+	if (added == 0)
 		return 0;
-	if (write_group(r, last) != 0)
+	if (write_group(r) != 0)
 		return -1;
-	atomic_fetch_add(&r->commits, last - before);
+	for (struct request *q = first; q != NULL; q = q->next)
+		q->ticket = atomic_load(&r->committed);
+	atomic_fetch_add(&r->commits, added);
 	syncer_notice(r);
 	return 0;
 }
