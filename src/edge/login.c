@@ -12,7 +12,10 @@
 #include "io/fiber.h"
 #include "mail/encode.h"
 
-enum { LOGIN_MEMORY = 128 << 10 };	/* of one exchange, bytes */
+enum {
+	LOGIN_MEMORY = 128 << 10,	/* of one exchange, bytes */
+	BINDING_MAX = 64,		/* stream_channel_binding() */
+};
 
 /* What is offered, strongest first; -PLUS only where TLS gives a binding. */
 static const struct {
@@ -92,33 +95,24 @@ result_to_login(enum result result)
 	}
 }
 
-/* tls-exporter is TLS 1.3's (RFC 9266), tls-unique TLS 1.2's (RFC 5929). */
-static void
-add_binding(struct exchange *x, struct sasl_start_request *request,
-    uint8_t room[64])
+static struct span
+binding_of(struct exchange *x, const char *type, uint8_t room[BINDING_MAX])
 {
-	static const char *const types[] = { "tls-exporter", "tls-unique" };
-	struct stream *stream = session_stream(x->session);
 	size_t n;
 
-	request->tls = stream_is_tls(stream);
-	if (!request->tls)
-		return;
-	for (size_t i = 0; i < ARRAY_LEN(types); i++) {
-		if (stream_channel_binding(stream, types[i], room, &n) != 1)
-			continue;
-		request->binding_type = span_str(types[i]);
-		request->binding = span_of(room, n);
-		return;
-	}
+	return stream_channel_binding(session_stream(x->session), type, room,
+	    &n) == 1 ? span_of(room, n) : SPAN_EMPTY;
 }
 
 static enum result
 begin(struct exchange *x, enum protocol service, const char *mechanism,
     bool has_initial, struct sasl_step_reply *reply)
 {
-	uint8_t binding[64];
+	uint8_t exporter[BINDING_MAX], unique[BINDING_MAX];
 	struct sasl_start_request request = {
+		.tls = stream_is_tls(session_stream(x->session)),
+		.exporter = binding_of(x, "tls-exporter", exporter),
+		.unique = binding_of(x, "tls-unique", unique),
 		.service = (uint32_t)service,
 		.mechanism = span_str(mechanism),
 		.has_initial = has_initial,
@@ -127,7 +121,6 @@ begin(struct exchange *x, enum protocol service, const char *mechanism,
 	};
 	struct sasl_start_reply first;
 
-	add_binding(x, &request, binding);
 	if (call_sasl_start(x->store, x->arena, &request, &first) != 1)
 		return RESULT_TEMPORARY;
 	*reply = (struct sasl_step_reply){

@@ -45,7 +45,7 @@ struct dialogue {
 	Gsasl_session *session;
 	struct auth *auth;
 	struct arena *arena;		/* holds what follows */
-	struct span peer, binding_type, binding;
+	struct span peer, exporter, unique;
 	struct login login;
 	struct scram_keys keys;
 	bool begun;			/* login_begin() was made */
@@ -159,12 +159,11 @@ give_scram(struct dialogue *d, Gsasl_session *session, Gsasl_property what)
 static int
 give_binding(struct dialogue *d, Gsasl_session *session, Gsasl_property what)
 {
-	const char *type = what == GSASL_CB_TLS_EXPORTER
-	    ? "tls-exporter" : "tls-unique";
+	struct span binding = what == GSASL_CB_TLS_EXPORTER
+	    ? d->exporter : d->unique;
 
-	if (!span_is(d->binding_type, type) || d->binding.n == 0)
-		return GSASL_NO_CALLBACK;
-	return set_base64(session, what, d->binding);
+	return binding.n == 0 ? GSASL_NO_CALLBACK :
+	    set_base64(session, what, binding);
 }
 
 static int
@@ -446,8 +445,8 @@ dialogue_new(struct auth *a, const struct caller *caller,
 	d->deadline = clock_after(DIALOGUE_MS);
 	d->arena = arena_new(DIALOGUE_MEMORY);
 	d->peer = arena_dup(d->arena, req->peer);
-	d->binding_type = arena_dup(d->arena, req->binding_type);
-	d->binding = arena_dup(d->arena, req->binding);
+	d->exporter = arena_dup(d->arena, req->exporter);
+	d->unique = arena_dup(d->arena, req->unique);
 	pthread_mutex_lock(&a->lock);
 	d->id = a->next_dialogue++;
 	pthread_mutex_unlock(&a->lock);
@@ -466,7 +465,7 @@ verb_sasl_start(void *arg, const struct caller *caller, struct arena *arena,
 	struct dialogue *d;
 
 	if (mechanism == NULL || req->service >= PROTOCOLS ||
-	    (mechanism->binds && req->binding.n == 0)) {
+	    (mechanism->binds && req->exporter.n + req->unique.n == 0)) {
 		reply->result = RESULT_INVALID;
 		return;
 	}
