@@ -15,9 +15,12 @@
  */
 #include "io/stream.h"
 
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/secret.h"
@@ -453,6 +456,17 @@ settle(struct stream *s)
 	else if (s->in.room > buffer_held(&s->in))
 		buffer_resize(&s->in, buffer_held(&s->in));
 	return true;
+}
+
+/* Not kept by the kernel: it is said each time. Without TCP, without effect. */
+void
+stream_hurry(struct stream *s)
+{
+	int on = 1;
+
+	if (s->fd >= 0 && buffer_held(&s->in) == 0)
+		(void)setsockopt(s->fd, IPPROTO_TCP, TCP_QUICKACK, &on,
+		    sizeof(on));
 }
 
 bool

@@ -51,6 +51,12 @@ int stream_fill(struct stream *, monotime_t deadline);
  */
 int stream_line(struct stream *, struct span *line, size_t max,
     monotime_t deadline);
+/*
+ * Acknowledge at once what has come. A client that sends the end of what it
+ * has to say on its own (the CRLF behind a literal) has it held back by its
+ * kernel (Nagle's algorithm) until we do, else 40 ms. For when it is due.
+ */
+void stream_hurry(struct stream *);
 /* Throw away up to and with the next LF, at most max bytes. 1, 0, -1. */
 int stream_skip_line(struct stream *, uint64_t max, monotime_t deadline);
 /* Drop what is at hand and unread (after STARTTLS: RFC 3207 section 4). */
