@@ -90,6 +90,7 @@ receive(struct imap_task *t, struct delivery *d)
 			return status;
 	}
 	text_clear(&t->line);
+	stream_hurry(in);	/* its CRLF may be held back */
 	return imap_read_line(t);
 }
 

@@ -196,6 +196,7 @@ imap_read_literals(struct imap_task *t, struct imap_reply *why)
 		if (read_literal(t) != 1)
 			return false;
 		begin = t->line.n;
+		stream_hurry(t->s->stream);
 		if (imap_read_line(t) != 1)
 			return false;
 		if (t->too_long) {
