@@ -40,6 +40,21 @@ cut_for_top(struct pop3_text *t, struct span piece)
 	return piece.n;
 }
 
+/*
+ * The LF of the first "\n.", or SIZE_MAX. Dots are rarer than line ends, and
+ * one byte is found many times faster than two.
+ */
+static size_t
+line_with_dot(struct span s)
+{
+	size_t at = 0;
+
+	while ((at = span_find_char(s, '.', at + 1)) != SIZE_MAX)
+		if (s.p[at - 1] == '\n')
+			return at - 1;
+	return SIZE_MAX;
+}
+
 void
 pop3_text_add(struct pop3_text *t, struct span piece, pop3_text_out *out,
     void *arg)
@@ -53,7 +68,7 @@ pop3_text_add(struct pop3_text *t, struct span piece, pop3_text_out *out,
 	if (!t->in_line && piece.p[0] == '.')
 		out(arg, SPAN("."));
 	/* A run ends with the LF before a dot; then one dot more goes out. */
-	while ((run = span_find(piece, SPAN("\n."), 0)) != SIZE_MAX) {
+	while ((run = line_with_dot(piece)) != SIZE_MAX) {
 		out(arg, span_sub(piece, 0, run + 1));
 		out(arg, SPAN("."));
 		piece = span_from(piece, run + 1);

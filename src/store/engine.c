@@ -179,16 +179,16 @@ int
 engine_body_copy(struct engine *e, struct body_id id, int fd)
 {
 	struct text piece = TEXT_INIT(COPY_CHUNK);
-	uint64_t from = 0, size;
-	int done = e->ops->body_size(e, id, &size);
+	uint64_t from = 0;
+	int done;
 
-	while (done == 1 && from < size) {
+	do {
 		text_clear(&piece);
 		done = e->ops->body_read(e, id, from, COPY_CHUNK, &piece);
 		if (done == 1)
 			done = write_all(fd, text_span(&piece));
 		from += piece.n;
-	}
+	} while (done == 1 && piece.n == COPY_CHUNK);
 	text_free(&piece);
 	return done;
 }

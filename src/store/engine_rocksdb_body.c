@@ -252,13 +252,36 @@ read_chunk(struct rocks *r, struct span key, size_t skip, size_t n,
 	return found == 1 && whole ? 1 : -1;
 }
 
-int
-rocks_body_read(struct engine *e, struct body_id id, uint64_t from,
+/*
+ * A first chunk that is not full is all there is, and was written with its
+ * record: no need to look at that. 1 it was so, 0 look, -1.
+ */
+static int
+read_small(struct rocks *r, const struct body_id *id, uint64_t from,
+    uint64_t n, struct text *out)
+{
+	char key[CHUNK_KEY];
+	rocksdb_pinnableslice_t *slice;
+	struct span value = SPAN_EMPTY;
+	int found = rocks_read(r, BODIES, chunk_key(key, id, 0), &slice,
+	    &value);
+
+	if (found != 1)
+		return found;
+	if (value.n < CHUNK)
+		text_add(out, span_sub(value, (size_t)MIN(from, value.n),
+		    (size_t)MIN(n, value.n)));
+	rocksdb_pinnableslice_destroy(slice);
+	return value.n < CHUNK;
+}
+
+static int
+read_chunks(struct rocks *r, const struct body_id *id, uint64_t from,
     uint64_t n, struct text *out)
 {
 	uint64_t size = 0;
 	char key[CHUNK_KEY];
-	int found = rocks_body_size(e, id, &size);
+	int found = rocks_body_size(&r->engine, *id, &size);
 
 	if (found != 1)
 		return found;
@@ -268,14 +291,26 @@ rocks_body_read(struct engine *e, struct body_id id, uint64_t from,
 		size_t skip = (size_t)(from % CHUNK);
 		size_t part = (size_t)MIN(n, CHUNK - skip);
 
-		if (read_chunk(rocks_of(e), chunk_key(key, &id,
+		if (read_chunk(r, chunk_key(key, id,
 		    (uint32_t)(from / CHUNK)), skip, part, out) != 1)
 			return -1;
 		from += part;
 		n -= part;
 	}
-	if (!text_full(out))
-		return 1;
+	return 1;
+}
+
+int
+rocks_body_read(struct engine *e, struct body_id id, uint64_t from,
+    uint64_t n, struct text *out)
+{
+	struct rocks *r = rocks_of(e);
+	int done = from < CHUNK ? read_small(r, &id, from, n, out) : 0;
+
+	if (done == 0)
+		done = read_chunks(r, &id, from, n, out);
+	if (done != 1 || !text_full(out))
+		return done;
 	errno = EFBIG;
 	return -1;
 }
