@@ -64,6 +64,9 @@ int  cli_no_answer(void);
 void cli_print_json(const struct cli *, json_t *);
 json_t *cli_json(struct span);		/* a string; broken UTF-8 scrubbed */
 json_t *cli_json_time(int64_t seconds);	/* RFC 3339 */
+/* For people: what came with mail may hold orders for their terminal, which
+ * become "?". In cli->arena. */
+struct span cli_shown(const struct cli *, struct span);
 /* "2026-11-21 03:10:05" in local time, "4.2 MB": in a static ring of a few. */
 const char *cli_time(int64_t seconds);
 const char *cli_bytes(uint64_t);

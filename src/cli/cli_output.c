@@ -97,6 +97,27 @@ cli_json(struct span s)
 	return value != NULL ? value : json_string("");
 }
 
+/* Controls: C0, DEL, and C1 in its two bytes. */
+struct span
+cli_shown(const struct cli *cli, struct span s)
+{
+	struct text clean = TEXT_INIT(0);
+	struct span shown;
+	unsigned char *p;
+
+	utf8_add_scrubbed(&clean, s);
+	p = (unsigned char *)clean.p;
+	for (size_t i = 0; i < clean.n; i++) {
+		if (p[i] < 0x20 || p[i] == 0x7f)
+			p[i] = '?';
+		else if (p[i] == 0xc2 && i + 1 < clean.n && p[i + 1] < 0xa0)
+			p[i] = p[i + 1] = '?';
+	}
+	shown = arena_dup(cli->arena, text_span(&clean));
+	text_free(&clean);
+	return shown;
+}
+
 json_t *
 cli_json_time(int64_t seconds)
 {

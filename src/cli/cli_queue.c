@@ -39,20 +39,23 @@ json_queue_row(const struct queue_row *r)
 }
 
 static void
-print_queue_row(const struct queue_row *r)
+print_queue_row(const struct cli *cli, const struct queue_row *r)
 {
+	struct span sender = cli_shown(cli, r->sender);
+	struct span reason = cli_shown(cli, r->reason);
 	struct span rest = r->recipients, line;
 
 	printf("%-20.*s %9s  %s  %.*s  from <%.*s>\n", SPAN_ARG(r->queue_id),
 	    cli_bytes(r->size), cli_time(r->arrived), SPAN_ARG(r->state),
-	    SPAN_ARG(r->sender));
+	    SPAN_ARG(sender));
 	while (rest.n > 0) {
 		rest = span_cut(rest, '\n', &line);
+		line = cli_shown(cli, line);
 		if (line.n > 0)
 			printf("    to %.*s\n", SPAN_ARG(line));
 	}
-	if (r->reason.n > 0)
-		printf("    %.*s\n", SPAN_ARG(r->reason));
+	if (reason.n > 0)
+		printf("    %.*s\n", SPAN_ARG(reason));
 }
 
 static int
@@ -76,7 +79,7 @@ queue_page(struct cli *cli, struct text *after, json_t *all, uint64_t *total,
 		if (cli->json)
 			json_array_append_new(all, json_queue_row(&row));
 		else
-			print_queue_row(&row);
+			print_queue_row(cli, &row);
 		text_clear(after);
 		text_add(after, row.queue_id);
 	}
@@ -114,7 +117,7 @@ show_body(const struct cli *cli, const struct queue_row *row,
 	json_t *value;
 
 	if (!cli->json) {
-		print_queue_row(row);
+		print_queue_row(cli, row);
 		putchar('\n');
 		fwrite(body.p, 1, body.n, stdout);
 		return;
@@ -185,6 +188,7 @@ cli_queue_delete(struct cli *cli)
 static json_t *
 show_step(const struct cli *cli, const struct trace_row *row)
 {
+	struct span text = cli_shown(cli, row->text);
 	struct text at = TEXT_INIT(64);
 	json_t *value;
 
@@ -192,7 +196,7 @@ show_step(const struct cli *cli, const struct trace_row *row)
 		printf("%s.%03d  %.*s  %-12.*s %.*s\n",
 		    cli_time(row->at / 1000000),
 		    (int)(row->at / 1000 % 1000), SPAN_ARG(row->queue_id),
-		    SPAN_ARG(row->event), SPAN_ARG(row->text));
+		    SPAN_ARG(row->event), SPAN_ARG(text));
 	date_add_rfc3339(&at, (struct date){ .seconds = row->at / 1000000 });
 	value = json_pack("{s:o, s:I, s:o, s:o, s:o}", "at",
 	    cli_json(text_span(&at)), "microseconds",
