@@ -7,7 +7,8 @@ import struct
 import time
 
 import pytest
-from harness import DOMAIN, PASSWORD, Postrider, message, sasl_plain
+from harness import (DOMAIN, PASSWORD, Postrider, eventually, message,
+                     sasl_plain)
 
 ANN = f"ann@{DOMAIN}"
 
@@ -25,10 +26,15 @@ def server():
         yield p
 
 
+def every_role(server):
+    pids = server.role_pids()
+    return pids if len(pids) == 5 else None
+
+
 @pytest.fixture(autouse=True)
 def everybody_else_is_well(server):
     """After each: same processes as before, and a stranger is served."""
-    before = server.role_pids()
+    before = eventually(lambda: every_role(server))
     yield
     assert server.role_pids() == before, "a role died:\n" + server.log()[-3000:]
     with connect(server, "smtp") as s:
