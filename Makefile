@@ -43,6 +43,9 @@ lint:
 	@exec tools/lint
 
 install: all
+	@meson introspect --buildoptions $(BUILD) | \
+	    grep -q '"value": "$(prefix)"' || \
+	    meson configure $(BUILD) -Dprefix=$(prefix)
 	@meson install -C $(BUILD)
 
 clean:

@@ -20,6 +20,12 @@ DOMAIN = "example.test"
 PORTS = {"smtp": 25, "submission": 587, "submissions": 465, "imap": 143,
          "imaps": 993, "pop3": 110, "pop3s": 995, "metrics": 9225}
 
+# What no log may hold, whatever was done to the server: a sanitizer's report,
+# a role that ended by itself in any way but a good one.
+UNSOUND = re.compile(
+    r"^.*(Sanitizer:|runtime error:|event=role\.ended\b.*"
+    r"(signal=(?!KILL\b)|status=[1-9])).*$", re.M)
+
 
 def free_offset():
     """A port offset at which every port of ours is free just now; below
@@ -136,6 +142,9 @@ class Postrider:
     def __exit__(self, *exception):
         try:
             self.stop()
+            unsound = UNSOUND.search(self.log())
+            if unsound:
+                raise AssertionError(self.log()[unsound.start():][:8000])
         finally:
             if exception[0] is not None:
                 print(self.log()[-8000:])

@@ -312,7 +312,7 @@ def test_two_on_one_data_directory(server):
 def test_root_is_given_up(server):
     """Started by root, every role but the supervisor is somebody else."""
     if os.getuid() != 0:
-        pytest.fail("this test is for root")
+        pytest.skip("only root can give up being root")
     for role, pids in server.role_pids().items():
         for pid in pids:
             with open(f"/proc/{pid}/status") as f:
@@ -324,22 +324,26 @@ def test_root_is_given_up(server):
 
 
 def test_as_an_ordinary_user(tmp_path):
-    user = pwd.getpwnam("nobody")
+    who = {}
+    if os.getuid() == 0:
+        user = pwd.getpwnam("nobody")
+        who = {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
     home = tmp_path / "home"
     home.mkdir()
     for parent in [home, *home.parents]:
-        if str(parent) not in ("/", "/tmp"):
-            os.chmod(parent, 0o755)
-    os.chown(home, user.pw_uid, user.pw_gid)
+        mode = parent.stat().st_mode
+        if mode & 0o055 != 0o055:
+            parent.chmod(mode | 0o055)
+    if who:
+        os.chown(home, user.pw_uid, user.pw_gid)
     program = shutil.copy(POSTRIDER, tmp_path / "postrider")
     os.chmod(program, 0o755)
     data = str(home / "data")
 
     def as_nobody(*words, **more):
         return subprocess.run(
-            [program, *words, "--data", data], user=user.pw_uid,
-            group=user.pw_gid, extra_groups=[], capture_output=True, text=True,
-            timeout=60, **more)
+            [program, *words, "--data", data], capture_output=True, text=True,
+            timeout=60, **who, **more)
     assert as_nobody("init", DOMAIN).returncode == 0
     assert as_nobody("account", "add", ANN, "--password-stdin",
                      input=PASSWORD + "\n").returncode == 0
@@ -349,9 +353,8 @@ def test_as_an_ordinary_user(tmp_path):
         with open(borrowed.log_path, "ab") as log:
             borrowed.process = subprocess.Popen(
                 [program, "run", "--data", data, "--port-offset",
-                 str(borrowed.offset)], user=user.pw_uid, group=user.pw_gid,
-                extra_groups=[], stdout=log, stderr=log,
-                stdin=subprocess.DEVNULL)
+                 str(borrowed.offset)], stdout=log, stderr=log,
+                stdin=subprocess.DEVNULL, **who)
         borrowed.wait_ready()
         send(borrowed, [ANN])
         eventually(lambda: count(borrowed) == 1)
