@@ -70,8 +70,17 @@ smtp_text_take(struct smtp_text *t, struct span in,
 		t->inside = false;
 		at = end + 1;
 	}
-	if (!t->done)
-		at += take_part(t, span_from(in, at));
+	if (!t->done) {
+		bool dot = at < in.n && !t->inside && !t->bare &&
+		    in.p[at] == '.';
+
+		end = at + take_part(t, span_from(in, at));
+		if (dot && end > at) {
+			give(t, sink, arg, span_sub(in, run, at - run));
+			run = at + 1;
+		}
+		at = end;
+	}
 	give(t, sink, arg, span_sub(in, run, at - run));
 	return at;
 }

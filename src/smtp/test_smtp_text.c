@@ -107,6 +107,23 @@ test_smuggling(void **state)
 	}
 }
 
+/* Passed on before its end is seen, a long line loses its dot all the same. */
+static void
+test_dot_of_a_long_line(void **state)
+{
+	const struct span in = SPAN("..xxxxxxxxxxxxxxxxxxxxxxxxx\r\n.\r\n");
+	struct outcome o;
+
+	(void)state;
+	for (size_t piece = 1; piece <= in.n; piece++) {
+		run(&o, in, piece, 8);
+		assert_true(o.t.done && o.t.has_long_line);
+		assert_true(span_is(text_span(&o.bytes),
+		    ".xxxxxxxxxxxxxxxxxxxxxxxxx\r\n"));
+		text_free(&o.bytes);
+	}
+}
+
 static void
 test_nul_and_long_lines(void **state)
 {
@@ -170,6 +187,7 @@ main(void)
 		cmocka_unit_test(test_end),
 		cmocka_unit_test(test_dots),
 		cmocka_unit_test(test_smuggling),
+		cmocka_unit_test(test_dot_of_a_long_line),
 		cmocka_unit_test(test_nul_and_long_lines),
 		cmocka_unit_test(test_chunks),
 	};
