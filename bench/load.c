@@ -15,7 +15,7 @@
  *		visible	until count messages are in the users' mailboxes
  *		uidl	POP3 login, STAT and UIDL, once
  *		retr	POP3: every message retrieved, each awaited
- *		retrp	the same, 64 commands ahead
+ *		retrp	the same, 32 to 64 commands ahead
  *
  * It prints how many were done and the seconds they took. Each connection
  * is a thread that waits: the simplest client there is, the same for every
@@ -487,7 +487,7 @@ retrieve(struct worker *w, unsigned ahead)
 		char lines[AHEAD * 16];
 		size_t used = 0;
 
-		if (sent == got)
+		if (sent - got <= ahead / 2)
 			while (sent < n && sent < got + ahead)
 				used += (size_t)snprintf(lines + used,
 				    sizeof(lines) - used, "RETR %u\r\n",
