@@ -18,6 +18,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <sysexits.h>
 #include <unistd.h>
@@ -446,10 +447,26 @@ start(void)
 			give_up(EX_OSERR, "fork", span_str(strerrordesc_np(errno)));
 }
 
+/*
+ * Keys are in our memory, and for a while in every role's. One byte is too
+ * little for a dump, and unlike none at all it is heeded where dumps go to a
+ * program (core(5)).
+ */
+static void
+leave_no_dump(void)
+{
+	struct rlimit one = { 1, 1 };
+
+	if (setrlimit(RLIMIT_CORE, &one) != 0)
+		give_up(EX_OSERR, "setrlimit",
+		    span_str(strerrordesc_np(errno)));
+}
+
 int
 supervisor_main(int argc, char **argv)
 {
 	read_options(argc, argv);
+	leave_no_dump();
 	signal(SIGPIPE, SIG_IGN);
 	prepare();
 	notify_open();
