@@ -88,9 +88,8 @@ one_message(struct work *w, struct span body)
 {
 	struct partition mailbox = { .kind = 4,
 	    .id = 1 + random_below(w->partitions) };
-	struct body_id id;
+	struct body_id id = body_id_new();
 
-	random_bytes(id.b, sizeof(id.b));
 	if (!w->whole_way)
 		return commit(w->engine, message(mailbox, id, body), true);
 	if (commit(w->engine, message(queue, id, body), true) != 1)

@@ -126,6 +126,7 @@ build_envelope(struct store *store, const struct caller *caller,
     struct envelope *e)
 {
 	uint64_t max = store_settings(store)->smtp_max_size + HEADERS_ROOM;
+	struct body_id body = body_id_new();
 	enum result result;
 
 	*e = (struct envelope){
@@ -145,7 +146,7 @@ build_envelope(struct store *store, const struct caller *caller,
 		return RESULT_INVALID;
 	if (e->size > max)
 		return RESULT_LIMIT;
-	random_bytes(e->body.b, sizeof(e->body.b));
+	memcpy(e->body.b, body.b, sizeof(e->body.b));
 	result = check_sender(store, caller, arena, req, &e->account);
 	if (e->account != 0)
 		e->flags |= ENVELOPE_AUTHENTICATED;

@@ -204,6 +204,7 @@ static struct envelope
 notice_envelope(const struct bounce *b, struct span body, uint32_t prefix,
     struct span message_id, struct envelope_recipient *to)
 {
+	struct body_id body_id = body_id_new();
 	struct envelope e = {
 		.token = b->token, .arrived = b->now, .size = body.n,
 		.prefix = prefix, .flags = ENVELOPE_8BITMIME,
@@ -213,7 +214,7 @@ notice_envelope(const struct bounce *b, struct span body, uint32_t prefix,
 	};
 
 	*to = (struct envelope_recipient){ .address = b->envelope->sender };
-	random_bytes(e.body.b, sizeof(e.body.b));
+	memcpy(e.body.b, body_id.b, sizeof(e.body.b));
 	return e;
 }
 

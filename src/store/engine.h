@@ -56,7 +56,7 @@ struct partition {
 	uint64_t id;
 };
 
-struct body_id { uint8_t b[16]; };	/* chosen by the caller, random */
+struct body_id { uint8_t b[16]; };	/* chosen by the caller */
 
 struct engine;
 struct batch;
@@ -136,6 +136,12 @@ int engine_next_partition(struct engine *, uint8_t kind, uint64_t after,
     uint64_t *id);
 /* Drop a whole partition: keys and version. Links are the caller's care. */
 int engine_drop_partition(struct engine *, struct partition, ticket_t *);
+
+/*
+ * An id that no other body has: the time, then 72 random bits. What comes
+ * together lies together, so new bodies are written, and read, in order.
+ */
+struct body_id body_id_new(void);
 
 /* -- bodies: 1 done, 0 no such body, -1 error --------------------------- */
 struct body_writer *body_writer_open(struct engine *, struct body_id);

@@ -5,6 +5,7 @@
  * batch that went over a limit stays valid but is never applied: the caller
  * builds it without asking, and engine_commit() says EFBIG.
  */
+#include "base/secret.h"
 #include "store/engine_impl.h"
 
 #include <stdlib.h>
@@ -218,6 +219,18 @@ struct span
 body_key(const struct body_id *id)
 {
 	return span_of(id->b, sizeof(id->b));
+}
+
+struct body_id
+body_id_new(void)
+{
+	struct body_id id;
+	char now[8];
+
+	put_be64(now, (uint64_t)clock_wall());
+	memcpy(id.b, now + 1, 7);	/* microseconds until the year 4253 */
+	random_bytes(id.b + 7, sizeof(id.b) - 7);
+	return id;
 }
 
 /* -- the record about a body -------------------------------------------- */

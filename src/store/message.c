@@ -115,10 +115,9 @@ static enum result
 append_to(struct store *store, const struct message_append_request *req,
     struct mailbox **mb, struct message_append_reply *reply)
 {
-	struct body_id body;
+	struct body_id body = body_id_new();
 	enum result result;
 
-	random_bytes(body.b, sizeof(body.b));
 	if (req->body.bytes.n > store_settings(store)->imap_append_limit)
 		return RESULT_LIMIT;
 	result = mailbox_open_for(store, &req->grant, req->mailbox, mb);
