@@ -82,6 +82,20 @@ check_sender(struct store *store, const struct caller *caller,
 	return sender_fits(store, &holder, req->sender, arena);
 }
 
+/* An address may stand for very many: no more than one's are held. */
+static enum result
+resolve(struct store *store, struct span address)
+{
+	struct arena *work = arena_new(1 << 20);
+	uint64_t *accounts;
+	size_t count;
+	enum result result = directory_resolve(store->directory, address,
+	    work, &accounts, &count);
+
+	arena_free(&work);
+	return result;
+}
+
 /* All must be served here, and somebody must be there. */
 static enum result
 read_recipients(struct store *store, struct span records,
@@ -93,10 +107,7 @@ read_recipients(struct store *store, struct span records,
 	int rc;
 
 	while ((rc = recipient_get(&c, &one)) == 1) {
-		uint64_t *accounts;
-		size_t count;
-		enum result result = directory_resolve(store->directory,
-		    one.address, arena, &accounts, &count);
+		enum result result = resolve(store, one.address);
 
 		if (result != RESULT_OK && result != RESULT_NOT_FOUND)
 			return result;

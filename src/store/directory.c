@@ -20,7 +20,11 @@
 
 #include <stdlib.h>
 
-enum { RESOLVED_CACHED = 16384, EPOCHS_CACHED = 65536 };
+enum {
+	RESOLVED_CACHED = 16384,
+	REMEMBERED_MAX = 100,		/* accounts of one answer there */
+	EPOCHS_CACHED = 65536,
+};
 
 struct directory *
 directory_new(struct store *store)
@@ -412,13 +416,18 @@ expand_targets(struct directory *d, const struct name *pretend,
 
 /* -- resolution ------------------------------------------------------------ */
 
-/* What is cached of an answer: its result, then the accounts. */
+/*
+ * What is cached of an answer: its result, then the accounts. A long list is
+ * looked up each time: strangers choose what is asked for, with any tag.
+ */
 static void
 remember(struct directory *d, uint64_t generation, struct span address,
     enum result result, const uint64_t *accounts, size_t count)
 {
 	struct text value = TEXT_INIT(0);
 
+	if (count > REMEMBERED_MAX)
+		return;
 	text_char(&value, (char)result);
 	text_add(&value, span_of(accounts, count * sizeof(*accounts)));
 	cache_put_read(d->resolved, generation, address, text_span(&value));
