@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "ipc/wire.h"
 #include "smtp/smtp_impl.h"
+#include "smtp/smtp_known.h"
 
 /* RESULT_OK or what to say instead. */
 static enum smtp_reply
@@ -84,22 +85,36 @@ recipients_max(const struct smtp *s)
 	    smtp_settings()->smtp_max_recipients;
 }
 
+/* RESULT_TEMPORARY: the store did not answer. */
+static enum result
+find_recipient(struct smtp *s, struct span address)
+{
+	struct recipient_check_request request = { .address = address };
+	struct recipient_check_reply answer;
+
+	if (smtp_known(address))
+		return RESULT_OK;
+	if (call_recipient_check(smtp_store(), s->arena, &request,
+	    &answer) != 1)
+		return RESULT_TEMPORARY;
+	if (answer.result == RESULT_OK)
+		smtp_know(address);
+	return answer.result;
+}
+
 enum smtp_reply
 smtp_rcpt(struct smtp *s, const struct smtp_command *c)
 {
 	struct span address = address_text(s->arena, &c->path);
-	struct recipient_check_request request = { .address = address };
-	struct recipient_check_reply answer;
 	enum smtp_reply reply;
+	enum result result;
 
 	if (s->recipient_count >= recipients_max(s))
 		return REPLY_TOO_MANY_RECIPIENTS;
 	if (address.p == NULL)
 		return REPLY_NO_MEMORY;
-	if (call_recipient_check(smtp_store(), s->arena, &request,
-	    &answer) != 1)
-		return REPLY_STORE_AWAY;
-	reply = recipient_reply(answer.result);
+	result = find_recipient(s, address);
+	reply = recipient_reply(result);
 	if (reply == REPLY_RECIPIENT_OK) {
 		recipient_put(&s->recipients,
 		    &(struct recipient){ .address = address });
@@ -111,6 +126,6 @@ smtp_rcpt(struct smtp *s, const struct smtp_command *c)
 	    log_str("peer", session_peer(s->session)->address),
 	    log_text("sender", text_span(&s->sender)),
 	    log_text("recipient", address),
-	    log_str("result", result_name(answer.result)));
+	    log_str("result", result_name(result)));
 	return reply;
 }

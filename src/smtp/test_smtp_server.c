@@ -18,6 +18,7 @@
 #include "ipc/serve.h"
 #include "ipc/wire.h"
 #include "mail/summary.h"
+#include "smtp/smtp_known.h"
 #include "smtp/smtp_server.h"
 
 static struct {
@@ -186,6 +187,7 @@ set_up(void **state)
 	assert_int_equal(server_on_loop(t.server), 1);
 	t.link = link_new(ACCESS, STORE);
 	connect_store();
+	smtp_know_nobody();
 	smtp_setup(&(struct smtp_environment){ .store = t.link,
 	    .hostname = "mail.example.test", .settings = settings_now });
 	return 0;
