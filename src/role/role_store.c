@@ -125,11 +125,18 @@ on_stop(int64_t grace_ms)
 	control_done();
 }
 
-/* Each arena of the allocator keeps its own free memory: a few are enough. */
+enum { ARENAS = 4, MAPPED_FROM = 4 << 20 };
+
+/*
+ * Each arena of the allocator keeps its own free memory: a few are enough.
+ * And what is large (a password's hash takes 19 MiB) is given back at once;
+ * left alone, the allocator would learn from the first one to keep it.
+ */
 static void
 prepare(void)
 {
-	mallopt(M_ARENA_MAX, 4);
+	mallopt(M_ARENA_MAX, ARENAS);
+	mallopt(M_MMAP_THRESHOLD, MAPPED_FROM);
 }
 
 const struct role_events store_events = {
