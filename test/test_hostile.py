@@ -341,3 +341,65 @@ def test_nothing_secret_is_logged(server):
     assert PASSWORD not in log
     assert sasl_plain(ANN) not in log
     assert log.count("\n") > 10
+
+
+def memory_of(pid):
+    """What a debugger would see, map by map; skips where it may not look."""
+    try:
+        with open(f"/proc/{pid}/maps") as maps, \
+                open(f"/proc/{pid}/mem", "rb", 0) as mem:
+            for line in maps:
+                where, rights = line.split()[:2]
+                low, high = (int(x, 16) for x in where.split("-"))
+                if not rights.startswith("rw") or high - low > 256 << 20:
+                    continue
+                with contextlib.suppress(OSError):
+                    mem.seek(low)
+                    yield mem.read(high - low)
+    except PermissionError:
+        pytest.skip("may not look into the roles")
+
+
+def test_no_password_stays_in_memory(server):
+    plain = sasl_plain(ANN).encode()
+    kept = [imap_login(server)]
+    for port, words in (
+            ("imaps", [b"a AUTHENTICATE PLAIN " + plain]),
+            ("imaps", [b"a AUTHENTICATE PLAIN", plain]),
+            ("pop3s", [f"USER {ANN}".encode(), b"PASS " + PASSWORD.encode()]),
+            ("submissions", [b"EHLO x", b"AUTH PLAIN " + plain])):
+        s = server.tls_context().wrap_socket(connect(server, port))
+        read(s)
+        for word in words:
+            answer = ask(s, word, rb"(^|\n)(\+|a OK|235|250 ).*\n")
+        assert re.search(rb"\+OK|a OK|235", answer)
+        kept.append(s)
+    for role, pids in server.role_pids().items():
+        for pid in pids:
+            for piece in memory_of(pid):
+                assert PASSWORD.encode() not in piece, role
+                assert plain not in piece, role
+    for s in kept:
+        s.close()
+
+
+def send_with(server, header):
+    """The queue id that a message with this header was given."""
+    with connect(server, "smtp") as s:
+        read(s)
+        ask(s, b"EHLO outside.example", rb"250 .*\n")
+        ask(s, b"MAIL FROM:<x@outside.example>")
+        ask(s, b"RCPT TO:<" + ANN.encode() + b">")
+        ask(s, b"DATA")
+        answer = ask(s, header.encode("latin-1") + b"\r\n\r\nx\r\n.")
+    assert answer.startswith(b"250 ")
+    return answer.split()[-1].decode()
+
+
+def test_mail_gives_the_operators_terminal_no_orders(server):
+    orders = "\x1b]0;owned\x07\x9b2J"
+    queue_id = send_with(server, f"Message-ID: <{orders}@outside.example>")
+    trace = eventually(lambda: server.cli("trace", queue_id,
+                                          check=False).stdout)
+    assert "accepted" in trace and "owned" in trace
+    assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]", trace)
