@@ -84,8 +84,9 @@ new_context(const SSL_METHOD *method)
 	tls_library();
 	c = SSL_CTX_new(method);
 	must(c != NULL);
+	/* What was read may be a password: the library must not keep it. */
 	SSL_CTX_set_options(c, SSL_OP_NO_RENEGOTIATION |
-	    SSL_OP_NO_COMPRESSION);
+	    SSL_OP_NO_COMPRESSION | SSL_OP_CLEANSE_PLAINTEXT);
 	/* Buffers only while there is something in them; any may be given. */
 	SSL_CTX_set_mode(c, SSL_MODE_RELEASE_BUFFERS |
 	    SSL_MODE_ENABLE_PARTIAL_WRITE |
