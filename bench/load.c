@@ -86,7 +86,7 @@ die(const char *fmt, ...)
 	_exit(1);
 }
 
-/* -- a connection ---------------------------------------------------------- */
+/* -- a connection ----------------------------------------------------- */
 static void
 conn_open(struct connection *c)
 {
@@ -200,7 +200,7 @@ user_name(char out[128], unsigned number)
 	    opt.first + number % opt.users, opt.domain);
 }
 
-/* -- IMAP ---------------------------------------------------------------------- */
+/* -- IMAP ------------------------------------------------------------- */
 /* Read up to the tagged line, over literals, and expect it to begin with OK. */
 static void
 imap_answer(struct connection *c)
@@ -405,7 +405,7 @@ visible(struct worker *w)
 	w->seconds = now() - start;
 }
 
-/* -- POP3 ------------------------------------------------------------------------ */
+/* -- POP3 ------------------------------------------------------------- */
 static const char *
 pop3_ok(struct connection *c)
 {
@@ -513,7 +513,7 @@ retrp(struct worker *w)
 	retrieve(w, AHEAD);
 }
 
-/* -- running ------------------------------------------------------------------------ */
+/* -- running ---------------------------------------------------------- */
 static const struct mode {
 	const char *name;
 	void (*run)(struct worker *);

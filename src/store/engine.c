@@ -112,7 +112,7 @@ engine_drop_partition(struct engine *e, struct partition where,
 	return done;
 }
 
-/* -- bodies ------------------------------------------------------------ */
+/* -- bodies ----------------------------------------------------------- */
 struct body_writer *
 body_writer_open(struct engine *e, struct body_id id)
 {
@@ -237,7 +237,7 @@ engine_collect(struct engine *e, bool whole, int64_t age_ms)
 	return e->ops->collect(e, whole, age_ms);
 }
 
-/* -- watching and keeping ------------------------------------------------ */
+/* -- watching and keeping --------------------------------------------- */
 void
 engine_watch(struct engine *e, void (*fn)(void *, struct partition,
     uint64_t version), void *arg)

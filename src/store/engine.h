@@ -115,7 +115,7 @@ int engine_sync(struct engine *, ticket_t);
 /* Everything applied so far, made durable within a second by itself. */
 bool engine_is_durable(struct engine *, ticket_t);	/* never waits */
 
-/* -- reading ----------------------------------------------------------- */
+/* -- reading ---------------------------------------------------------- */
 /* 1 and *value in the arena, 0 not there, -1 error. */
 int engine_get(struct engine *, struct partition, struct span key,
     struct arena *, struct span *value);
@@ -143,7 +143,7 @@ int engine_drop_partition(struct engine *, struct partition, ticket_t *);
  */
 struct body_id body_id_new(void);
 
-/* -- bodies: 1 done, 0 no such body, -1 error --------------------------- */
+/* -- bodies: 1 done, 0 no such body, -1 error ------------------------- */
 struct body_writer *body_writer_open(struct engine *, struct body_id);
 int  body_write(struct body_writer *, struct span chunk);
 /*
@@ -178,7 +178,7 @@ int engine_next_link(struct engine *, struct arena *, struct body_id *body,
  */
 int64_t engine_collect(struct engine *, bool whole, int64_t age_ms);
 
-/* -- watching and keeping ---------------------------------------------- */
+/* -- watching and keeping --------------------------------------------- */
 /*
  * fn runs after every batch applied to a partition of this engine, in the
  * committing thread, before engine_commit returns: keep it short. Two

@@ -159,7 +159,7 @@ batch_stores(const struct batch *b, size_t n, const struct body_id *id)
 	return false;
 }
 
-/* -- keys -------------------------------------------------------------- */
+/* -- keys ------------------------------------------------------------- */
 void
 put_be64(char out[8], uint64_t v)
 {
@@ -233,7 +233,7 @@ body_id_new(void)
 	return id;
 }
 
-/* -- the record about a body -------------------------------------------- */
+/* -- the record about a body ------------------------------------------ */
 void
 body_meta_encode(const struct body_meta *m, struct text *out)
 {

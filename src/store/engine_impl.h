@@ -7,7 +7,7 @@
 
 #include "store/engine.h"
 
-/* -- a batch is its list of operations --------------------------------- */
+/* -- a batch is its list of operations -------------------------------- */
 enum op_kind {
 	OP_PUT, OP_DELETE, OP_DELETE_RANGE, OP_BODY, OP_LINK, OP_UNLINK
 };
@@ -34,7 +34,7 @@ struct batch {
 /* Does one of the first n operations store this body? */
 bool batch_stores(const struct batch *, size_t n, const struct body_id *);
 
-/* -- keys: kind, id big-endian, key; so partitions lie side by side ---- */
+/* -- keys: kind, id big-endian, key; so partitions lie side by side --- */
 enum {
 	PREFIX_SIZE = 9,
 	WHOLE_KEY_MAX = PREFIX_SIZE + ENGINE_KEY_MAX,
@@ -60,7 +60,7 @@ struct link_key {
 struct span link_key(struct link_key *, const struct body_id *, struct span);
 struct span body_key(const struct body_id *);
 
-/* -- what is kept about a body: one record, the summary at its end ----- */
+/* -- what is kept about a body: one record, the summary at its end ---- */
 struct body_meta {
 	bool complete;		/* false while a writer is at it */
 	uint64_t size;

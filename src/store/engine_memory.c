@@ -80,7 +80,7 @@ memory_close(struct engine *e)
 	free(m);
 }
 
-/* -- versions ------------------------------------------------------------ */
+/* -- versions --------------------------------------------------------- */
 static uint64_t
 version_of(const struct memory *m, struct partition where)
 {
@@ -104,7 +104,7 @@ raise_version(struct memory *m, struct partition where)
 	return version;
 }
 
-/* -- bodies -------------------------------------------------------------- */
+/* -- bodies ----------------------------------------------------------- */
 static bool
 meta_of(const struct memory *m, const struct body_id *id,
     struct body_meta *meta)
@@ -148,7 +148,7 @@ is_held(const struct memory *m, const struct body_id *id)
 	    span_starts(key, body_key(id));
 }
 
-/* -- commit -------------------------------------------------------------- */
+/* -- commit ----------------------------------------------------------- */
 static bool
 links_only_bodies(const struct memory *m, const struct batch *b)
 {
@@ -266,7 +266,7 @@ memory_drop(struct engine *e, struct partition where, ticket_t *ticket)
 	return 1;
 }
 
-/* -- reading ------------------------------------------------------------- */
+/* -- reading ---------------------------------------------------------- */
 static int
 into_arena(struct arena *arena, struct span s, struct span *out)
 {
@@ -374,7 +374,7 @@ memory_next_partition(struct engine *e, uint8_t kind, uint64_t after,
 	return found;
 }
 
-/* -- bodies, from outside ------------------------------------------------- */
+/* -- bodies, from outside --------------------------------------------- */
 static struct body_writer *
 memory_writer_open(struct engine *e, struct body_id id)
 {
@@ -556,7 +556,7 @@ memory_collect(struct engine *e, bool whole, int64_t age_ms)
 	return gone;
 }
 
-/* -- keeping -------------------------------------------------------------- */
+/* -- keeping ---------------------------------------------------------- */
 static int
 memory_checkpoint(struct engine *e, const char *path, struct text *why)
 {

@@ -46,7 +46,7 @@ static const char database_options[] =
     "stats_persist_period_sec=0;"
     "max_background_jobs=2";
 
-/* -- errors --------------------------------------------------------------- */
+/* -- errors ----------------------------------------------------------- */
 int
 rocks_error(char *text)
 {
@@ -69,7 +69,7 @@ rocks_fault(struct rocks *r, const char *where)
 	return -1;
 }
 
-/* -- options --------------------------------------------------------------- */
+/* -- options ---------------------------------------------------------- */
 static rocksdb_block_based_table_options_t *
 table_options(rocksdb_cache_t *cache)
 {
@@ -141,7 +141,7 @@ database_options_new(const struct engine_options *options)
 	return o;
 }
 
-/* -- opening ----------------------------------------------------------------- */
+/* -- opening ---------------------------------------------------------- */
 static int
 open_directory(struct rocks *r, const struct engine_options *options,
     struct text *why)
@@ -227,7 +227,7 @@ read_format(struct rocks *r, uint64_t *format)
 {
 	char fact = FACT_FORMAT;
 	rocksdb_pinnableslice_t *slice;
-	struct span value;
+	struct span value = SPAN_EMPTY;
 	int found = rocks_read(r, FACTS, span_of(&fact, 1), &slice, &value);
 
 	*format = 0;
@@ -324,7 +324,7 @@ init_locks(struct rocks *r)
 	must(pthread_mutex_init(&r->collecting, NULL) == 0);
 }
 
-/* -- closing: with tables written, the next start has no log to read -------- */
+/* -- closing: with tables written, the next start has no log to read -- */
 void
 rocks_flush(struct rocks *r, bool wait)
 {
@@ -352,7 +352,7 @@ rocks_close(struct engine *e)
 	rocks_free(r);
 }
 
-/* -- reading ------------------------------------------------------------------ */
+/* -- reading ---------------------------------------------------------- */
 int
 rocks_read(struct rocks *r, enum family f, struct span key,
     rocksdb_pinnableslice_t **slice, struct span *value)
@@ -498,7 +498,7 @@ rocks_next_partition(struct engine *e, uint8_t kind, uint64_t after,
 	return error == NULL ? found : rocks_error(error);
 }
 
-/* -- keeping --------------------------------------------------------------------- */
+/* -- keeping ---------------------------------------------------------- */
 static int
 rocks_checkpoint(struct engine *e, const char *path, struct text *why)
 {

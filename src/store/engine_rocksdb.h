@@ -109,7 +109,7 @@ rocks_of(struct engine *e)
 	return (struct rocks *)e;	/* its first member */
 }
 
-/* -- engine_rocksdb.c --------------------------------------------------- */
+/* -- engine_rocksdb.c ------------------------------------------------- */
 /* -1, and errno from the text RocksDB gave, which is freed. */
 int rocks_error(char *text);
 /* The test's hook: 0, or -1 and errno. */
@@ -124,7 +124,7 @@ void rocks_flush(struct rocks *, bool wait);
 /* Bytes free on the disk, less what memory will take of them. */
 int rocks_space(struct rocks *, uint64_t *left);
 
-/* -- engine_rocksdb_commit.c ---------------------------------------------- */
+/* -- engine_rocksdb_commit.c ------------------------------------------ */
 void committer_init(struct rocks *);
 void committer_free(struct rocks *);
 /* Write what r->add adds, together with others': r->result. */
@@ -135,7 +135,7 @@ int  rocks_commit(struct engine *, struct batch *, ticket_t *, uint64_t *);
 int  rocks_drop(struct engine *, struct partition, ticket_t *);
 int  rocks_version(struct engine *, struct partition, uint64_t *);
 
-/* -- engine_rocksdb_sync.c ------------------------------------------------ */
+/* -- engine_rocksdb_sync.c -------------------------------------------- */
 /* Reads and maps the mark; *promised is the ticket known to be durable. */
 int  syncer_map(struct rocks *, bool fresh, ticket_t *promised,
     struct text *why);
@@ -146,7 +146,7 @@ void syncer_notice(struct rocks *);	/* something was committed */
 int  rocks_sync(struct engine *, ticket_t);
 bool rocks_is_durable(struct engine *, ticket_t);
 
-/* -- engine_rocksdb_body.c -------------------------------------------------- */
+/* -- engine_rocksdb_body.c -------------------------------------------- */
 /* Add a body and its record: head and rest are one body's bytes. */
 void group_body(struct rocks *, const struct op *);
 void group_unlinked(struct rocks *, const struct body_id *);

@@ -4,7 +4,7 @@
  *	METAS	body id -> size, age, summary		(engine_impl.h)
  *	BODIES	body id, chunk number -> bytes		a small body is chunk 0
  *	LINKS	body id, holder -> nothing
- *	FACTS	'u', count, body id -> nothing		unlinked: to be looked at
+ *	FACTS	'u', count, body id -> nothing		unlinked: to look at
  *
  * A body is there when its record says complete. A writer first leaves an
  * incomplete one, so that the chunks of a writer that died can be found.
@@ -39,7 +39,7 @@ chunk_count(uint64_t size)
 	return (uint32_t)((size + CHUNK - 1) / CHUNK);
 }
 
-/* -- adding to a group; in the leader ---------------------------------------- */
+/* -- adding to a group; in the leader --------------------------------- */
 static void
 group_meta(struct rocks *r, const struct body_id *id,
     const struct body_meta *meta)
@@ -88,7 +88,7 @@ group_unlinked(struct rocks *r, const struct body_id *id)
 	    SPAN_EMPTY);
 }
 
-/* -- writing in chunks -------------------------------------------------------- */
+/* -- writing in chunks ------------------------------------------------ */
 struct chunk_write {
 	struct rocks_writer *writer;
 	struct span summary;
@@ -198,7 +198,7 @@ rocks_writer_abort(struct body_writer *writer)
 	writer_free(w);
 }
 
-/* -- reading -------------------------------------------------------------------- */
+/* -- reading ---------------------------------------------------------- */
 int
 rocks_meta(struct rocks *r, const struct body_id *id,
     rocksdb_pinnableslice_t **slice, struct body_meta *meta)
@@ -409,7 +409,7 @@ rocks_next_link(struct engine *e, struct span after, struct arena *arena,
 	return status;
 }
 
-/* -- collecting ------------------------------------------------------------------ */
+/* -- collecting ------------------------------------------------------- */
 /* A step: what was looked at, and which of it is to go. */
 struct collection {
 	struct {

@@ -60,7 +60,7 @@ group_delete(struct rocks *r, enum family f, struct span key)
 	    key.p, key.n);
 }
 
-/* -- versions: on disk, and the leader's cache of them -------------------- */
+/* -- versions: on disk, and the leader's cache of them ---------------- */
 static struct span
 version_key(char out[VERSION_KEY], struct partition where)
 {
@@ -112,7 +112,7 @@ forget_versions(struct committer *c)
 	memset(c->versions, 0, VERSION_CACHE * sizeof(*c->versions));
 }
 
-/* -- adding a batch to the group ------------------------------------------ */
+/* -- adding a batch to the group -------------------------------------- */
 static bool
 in_range(struct span key, struct span from, struct span to)
 {
@@ -234,7 +234,7 @@ add_drop(struct rocks *r, struct request *q)
 	return 1;
 }
 
-/* -- the leader -------------------------------------------------------------- */
+/* -- the leader ------------------------------------------------------- */
 /*
  * RocksDB's own way out of a full disk is slow and loud: so we stop short of
  * it, while there is room to flush what is in memory. Small changes may use
@@ -423,7 +423,7 @@ rocks_submit(struct rocks *r, struct request *q)
 	return q->result;
 }
 
-/* -- the contract's side ------------------------------------------------------ */
+/* -- the contract's side ---------------------------------------------- */
 /* 1 when every body that is to be linked exists. links_lock is held. */
 static int
 links_only_bodies(struct rocks *r, const struct batch *b)

@@ -61,7 +61,7 @@ syncer_unmap(struct rocks *r)
 	must(munmap((void *)(uintptr_t)r->syncer.mark, MARK_SIZE) == 0);
 }
 
-/* -- flights ------------------------------------------------------------------ */
+/* -- flights ---------------------------------------------------------- */
 static int
 sync_log(struct rocks *r)
 {
@@ -150,7 +150,7 @@ rocks_sync(struct engine *e, ticket_t ticket)
 	return done;
 }
 
-/* -- the thread for those nobody waits for --------------------------------------- */
+/* -- the thread for those nobody waits for ---------------------------- */
 static bool
 all_durable(struct rocks *r)
 {

@@ -35,7 +35,7 @@ enum {
 
 static const struct partition mailbox = { .kind = 4, .id = 77 };
 
-/* -- the workload: after batch n the store holds exactly state n -------------- */
+/* -- the workload: after batch n the store holds exactly state n ------ */
 static struct batch *
 batch_number(uint32_t n, char *room)
 {
@@ -107,7 +107,7 @@ check_state(struct engine *e, uint32_t batches)
 	return m;
 }
 
-/* -- the child ------------------------------------------------------------------ */
+/* -- the child -------------------------------------------------------- */
 static atomic_uint steps, kill_at;
 static atomic_bool frozen;
 
@@ -173,7 +173,7 @@ child_main(char **argv)
 	_exit(done);		/* as killed: nothing is closed */
 }
 
-/* -- running it ------------------------------------------------------------------ */
+/* -- running it ------------------------------------------------------- */
 struct outcome {
 	int status;		/* of waitpid */
 	uint32_t acked;
@@ -255,7 +255,7 @@ survives_a_kill_at_every_step(void **state)
 	}
 }
 
-/* -- the log, torn and damaged ------------------------------------------------------- */
+/* -- the log, torn and damaged ---------------------------------------- */
 struct log {
 	char path[600];
 	off_t size;
@@ -401,7 +401,7 @@ refuses_a_damaged_log(void **state)
 	test_remove(path);
 }
 
-/* -- a disk that fails ------------------------------------------------------------------ */
+/* -- a disk that fails ------------------------------------------------ */
 static struct outcome
 run_faulty(const char *path, uint32_t batches, const char *call,
     const char *kind, const char *files, int at)
@@ -460,7 +460,7 @@ survives_failing_calls(void **state)
 	fail_once("write", "enospc", 4, 0);
 }
 
-/* -- a disk that is full -------------------------------------------------------------------- */
+/* -- a disk that is full ---------------------------------------------- */
 static void
 write_file(const char *path, const char *text)
 {

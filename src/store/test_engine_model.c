@@ -58,7 +58,7 @@ body_of(const struct model *m, size_t b)
 	return test_body_id((uint32_t)b + m->next_body[b] * BODIES);
 }
 
-/* -- one batch, on both sides ------------------------------------------------- */
+/* -- one batch, on both sides ----------------------------------------- */
 static void
 step_put(struct model *m, struct batch *b, size_t p)
 {
@@ -202,7 +202,7 @@ step_collect(struct model *m, struct engine *e)
 	assert_int_equal(engine_collect(e, false, 0), gone);
 }
 
-/* -- are they the same? --------------------------------------------------------- */
+/* -- are they the same? ----------------------------------------------- */
 static void
 compare_partition(const struct model *m, struct engine *e, size_t p,
     size_t from, size_t to)

@@ -75,7 +75,7 @@ engine_of(void **state)
 
 static const struct partition here = { .kind = 4, .id = 7 };
 
-/* -- shorthand --------------------------------------------------------------- */
+/* -- shorthand -------------------------------------------------------- */
 static int
 commit(struct engine *e, struct batch *b)
 {
@@ -156,7 +156,7 @@ version_of(struct engine *e, struct partition where)
 	return version;
 }
 
-/* -- records ------------------------------------------------------------------- */
+/* -- records ---------------------------------------------------------- */
 static void
 puts_gets_and_deletes(void **state)
 {
@@ -270,7 +270,7 @@ deletes_long_ranges(void **state)
 	expect_keys(e, here, "", "", "k0000 k1000 k1998 k1999");
 }
 
-/* -- versions --------------------------------------------------------------------- */
+/* -- versions --------------------------------------------------------- */
 static void
 guards_with_versions(void **state)
 {
@@ -346,7 +346,7 @@ finds_partitions(void **state)
 	assert_int_equal(engine_next_partition(e, 6, 0, &at), 0);
 }
 
-/* -- limits ------------------------------------------------------------------------- */
+/* -- limits ----------------------------------------------------------- */
 static void
 expect_too_large(struct engine *e, struct batch *b)
 {
@@ -403,7 +403,7 @@ takes_what_is_just_not_too_large(void **state)
 	arena_free(&small);
 }
 
-/* -- bodies ---------------------------------------------------------------------------- */
+/* -- bodies ----------------------------------------------------------- */
 static void
 expect_body(struct engine *e, struct body_id id, struct span all,
     uint64_t from, uint64_t n)
@@ -531,7 +531,7 @@ forgets_aborted_bodies(void **state)
 	stream_body(e, id, SPAN("another"), 3);
 }
 
-/* -- links ------------------------------------------------------------------------------- */
+/* -- links ------------------------------------------------------------ */
 static int
 link_body(struct engine *e, struct body_id id, const char *holder)
 {
@@ -675,7 +675,7 @@ collects_many(void **state)
 		assert_int_equal(body_status(e, test_body_id(i)), i % 2);
 }
 
-/* -- watching, keeping -------------------------------------------------------------------- */
+/* -- watching, keeping ------------------------------------------------ */
 struct watched {
 	struct partition where;
 	uint64_t version;
@@ -750,7 +750,7 @@ verifies_and_counts(void **state)
 	text_free(&why);
 }
 
-/* -- over a restart -------------------------------------------------------------------------- */
+/* -- over a restart --------------------------------------------------- */
 static struct engine *
 reopen(void *arg, struct engine *e)
 {
@@ -818,7 +818,7 @@ copies_itself(void **state)
 	text_free(&why);
 }
 
-/* -- threads ------------------------------------------------------------------------------------ */
+/* -- threads ---------------------------------------------------------- */
 enum { WORKERS = 6, ROUNDS = 120 };
 
 struct worker {
@@ -958,7 +958,7 @@ serves_many_threads(void **state)
 		assert_int_equal(body_status(e, test_body_id(i)), i % 3 != 0);
 }
 
-/* -- each test on each engine --------------------------------------------------------------------- */
+/* -- each test on each engine ----------------------------------------- */
 static const struct {
 	const char *name;
 	CMUnitTestFunction test;
