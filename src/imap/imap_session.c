@@ -132,6 +132,7 @@ run_command(struct imap_session *s)
 	struct imap_task t = { .s = s, .line = imap_line_new(s) };
 	struct imap_reply reply;
 	enum session_next next = SESSION_CLOSE;
+	bool secret = s->state == IMAP_GREETED;	/* it may hold a password */
 
 	t.arena = imap_arena_get();
 	if (imap_read_line(&t) != 1)
@@ -143,7 +144,10 @@ run_command(struct imap_session *s)
 	if (s->bye == NULL && stream_error(s->stream) == 0)
 		next = SESSION_PARK;
 out:
-	text_free(&t.line);
+	if (secret)
+		text_wipe(&t.line);
+	else
+		text_free(&t.line);
 	imap_arena_put(&t.arena);
 	return next;
 }
