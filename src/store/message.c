@@ -255,6 +255,32 @@ first_rows(const struct table *t, const struct uids *wanted,
 	return n;
 }
 
+/*
+ * The same of a mailbox that somebody may see, for free(). What is not yet
+ * durable is waited for.
+ */
+static enum result
+pick_rows(struct store *store, const struct grant *grant, uint64_t mailbox,
+    struct span uids, struct row **rows, size_t *n, uint32_t *next)
+{
+	struct uids wanted = { 0 };
+	struct mailbox *mb = NULL;
+	enum result result = RESULT_INVALID;
+
+	*rows = NULL;
+	*n = 0;
+	*next = 0;
+	if (uids_read(&wanted, uids))
+		result = mailbox_open_for(store, grant, mailbox, &mb);
+	if (result == RESULT_OK) {
+		*rows = xmalloc(DETAILS_ROWS * sizeof(**rows));
+		*n = first_rows(&mb->table, &wanted, *rows, next);
+	}
+	mailbox_answer(&mb, 0, &result);
+	uids_free(&wanted);
+	return result;
+}
+
 /* 1, 0 the answer has no room for it, -1. */
 static int
 put_detail(struct engine *engine, const struct row *row, bool with_summary,
@@ -299,24 +325,14 @@ verb_message_details(void *arg, const struct caller *caller,
     struct message_details_reply *reply)
 {
 	struct store *store = arg;
-	struct uids wanted = { 0 };
-	struct mailbox *mb = NULL;
-	struct row *rows = NULL;
+	struct row *rows;
 	struct text out = TEXT_INIT(0);
 	struct span details;
-	size_t n = 0;
+	size_t n;
 
 	(void)caller;
-	reply->result = uids_read(&wanted, req->uids.bytes) ? RESULT_OK
-	    : RESULT_INVALID;
-	if (reply->result == RESULT_OK)
-		reply->result = mailbox_open_for(store, &req->grant,
-		    req->mailbox, &mb);
-	if (reply->result == RESULT_OK) {
-		rows = xmalloc(DETAILS_ROWS * sizeof(*rows));
-		n = first_rows(&mb->table, &wanted, rows, &reply->next);
-	}
-	mailbox_answer(&mb, 0, &reply->result);
+	reply->result = pick_rows(store, &req->grant, req->mailbox,
+	    req->uids.bytes, &rows, &n, &reply->next);
 	if (reply->result == RESULT_OK) {
 		put_details(store->engine, rows, n, req->with_summary != 0,
 		    &out, &reply->next);
@@ -327,7 +343,6 @@ verb_message_details(void *arg, const struct caller *caller,
 	}
 	text_free(&out);
 	free(rows);
-	uids_free(&wanted);
 }
 
 /* ---- several bodies -------------------------------------------------- */
@@ -365,25 +380,15 @@ verb_message_bodies(void *arg, const struct caller *caller,
     struct message_bodies_reply *reply)
 {
 	struct store *store = arg;
-	struct uids wanted = { 0 };
-	struct mailbox *mb = NULL;
-	struct row *rows = NULL;
+	struct row *rows;
 	struct text out = TEXT_INIT(0);
 	struct span bodies;
 	uint32_t next;
-	size_t n = 0;
+	size_t n;
 
 	(void)caller;
-	reply->result = uids_read(&wanted, req->uids.bytes) ? RESULT_OK
-	    : RESULT_INVALID;
-	if (reply->result == RESULT_OK)
-		reply->result = mailbox_open_for(store, &req->grant,
-		    req->mailbox, &mb);
-	if (reply->result == RESULT_OK) {
-		rows = xmalloc(DETAILS_ROWS * sizeof(*rows));
-		n = first_rows(&mb->table, &wanted, rows, &next);
-	}
-	mailbox_answer(&mb, 0, &reply->result);
+	reply->result = pick_rows(store, &req->grant, req->mailbox,
+	    req->uids.bytes, &rows, &n, &next);
 	if (reply->result == RESULT_OK) {
 		if (put_bodies(store->engine, rows, n, req->limit, &out) != 1)
 			reply->result = result_of_errno();
@@ -394,7 +399,6 @@ verb_message_bodies(void *arg, const struct caller *caller,
 	}
 	text_free(&out);
 	free(rows);
-	uids_free(&wanted);
 }
 
 /* ---- summaries ------------------------------------------------------- */
