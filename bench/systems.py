@@ -19,8 +19,9 @@ DEADLINE = 60
 
 
 def accounts():
-    """100 users who get mail, and some for what needs an empty mailbox."""
+    """100 users who get mail, 100 who are idle, and some for one row each."""
     return ([f"u{i:02}@{DOMAIN}" for i in range(100)] +
+            [f"i{i:02}@{DOMAIN}" for i in range(100)] +
             [f"x{i:02}@{DOMAIN}" for i in range(30)])
 
 
