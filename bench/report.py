@@ -40,7 +40,7 @@ def number(value):
 
 def line(row, ours, theirs):
     ratio = "-"
-    if ours and theirs:
+    if ours and theirs and ours > 0:
         ratio = f"{(theirs / ours if is_cost(row) else ours / theirs):.1f}"
     reach = REACH.get(row, "-")
     return (row if is_cost(row) else row + ", a second", number(ours),
