@@ -32,7 +32,7 @@ test:
 
 bench: all
 	@tools/install-packages bench
-	@exec bench/run --postrider $(BUILD)/src/postrider
+	@exec bench/run --postrider $(BUILD)/src/postrider --write
 
 fuzz:
 	@tools/install-packages build test
