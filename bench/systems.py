@@ -145,6 +145,10 @@ class Postrider:
         for port in (self.smtp, self.imap, self.pop3):
             wait_for_greeting(port)
 
+    def drain(self):
+        """Until all that was accepted is delivered: it is, within a moment."""
+        time.sleep(1)
+
     def roots(self):
         return [self.process.pid]
 
@@ -253,6 +257,15 @@ class Peers:
     def wait_ready(self):
         for port in (self.smtp, self.imap, self.pop3):
             wait_for_greeting(port)
+
+    def drain(self):
+        """Until Postfix has handed everything to Dovecot."""
+        for _ in range(10 * DEADLINE):
+            if "is empty" in run("postqueue", "-c", f"{self.postfix}/etc",
+                                 "-p"):
+                return
+            time.sleep(0.1)
+        raise SystemExit("bench: Postfix's queue does not get empty")
 
     def roots(self):
         pids = []
