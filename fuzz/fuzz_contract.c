@@ -45,16 +45,7 @@ read_as_every_verb(struct span fields)
 	text_free(&t);
 }
 
-#define U8(name)
-#define U32(name)
-#define U64(name)
-#define I64(name)
-#define TOKEN(name)
-#define BODY(name)
-#define GRANT(name)
-#define BYTES(name, limit)
-#define BLOB(name, limit)
-#define FD(name)
+#include "ipc/contract_no_fields.h"
 #define RECORD(name)							\
 	static void							\
 	read_##name(struct span bytes)					\

@@ -42,16 +42,7 @@ size_t link_pending(const struct link *);
  * the arena, blobs until blob_release(). The caller fills every field of
  * the request (zero-initialise; descriptors -1).
  */
-#define U8(name)
-#define U32(name)
-#define U64(name)
-#define I64(name)
-#define TOKEN(name)
-#define BODY(name)
-#define GRANT(name)
-#define BYTES(name, limit)
-#define BLOB(name, limit)
-#define FD(name)
+#include "ipc/contract_no_fields.h"
 #define RECORD(name)
 #define END_RECORD(name)
 #define CALL(name, from, to, time, again, text)				\

@@ -246,16 +246,7 @@ const struct codec codecs[VERBS] = {
 	[VERB_hello] = { "hello", ANY_ROLE | SUPERVISOR,
 	    ANY_ROLE | SUPERVISOR, 0, false, MESSAGE_OF(hello_note),
 	    NO_MESSAGE },
-#define U8(name)
-#define U32(name)
-#define U64(name)
-#define I64(name)
-#define TOKEN(name)
-#define BODY(name)
-#define GRANT(name)
-#define BYTES(name, limit)
-#define BLOB(name, limit)
-#define FD(name)
+#include "ipc/contract_no_fields.h"
 #define RECORD(name)
 #define END_RECORD(name)
 #define CALL(name, from_, to_, time, again_, text)			\

@@ -38,16 +38,7 @@ extern const struct codec codecs[VERBS];
 /* Room for whatever a row decodes to. */
 union any_message {
 	struct hello_note hello;
-#define U8(name)
-#define U32(name)
-#define U64(name)
-#define I64(name)
-#define TOKEN(name)
-#define BODY(name)
-#define GRANT(name)
-#define BYTES(name, limit)
-#define BLOB(name, limit)
-#define FD(name)
+#include "ipc/contract_no_fields.h"
 #define RECORD(name)
 #define END_RECORD(name)
 #define CALL(name, from, to, time, again, text)				\

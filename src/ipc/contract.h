@@ -117,16 +117,7 @@ enum verb {
 	VERB_hello,
 #define RECORD(name)
 #define END_RECORD(name)
-#define U8(name)
-#define U32(name)
-#define U64(name)
-#define I64(name)
-#define TOKEN(name)
-#define BODY(name)
-#define GRANT(name)
-#define BYTES(name, limit)
-#define BLOB(name, limit)
-#define FD(name)
+#include "ipc/contract_no_fields.h"
 #define CALL(name, from, to, time, again, text) VERB_##name,
 #define ANSWER(name)
 #define END(name)

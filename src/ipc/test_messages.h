@@ -118,16 +118,7 @@ struct sample {
 };
 
 static const struct sample samples[] = {
-#define U8(name)
-#define U32(name)
-#define U64(name)
-#define I64(name)
-#define TOKEN(name)
-#define BODY(name)
-#define GRANT(name)
-#define BYTES(name, limit)
-#define BLOB(name, limit)
-#define FD(name)
+#include "ipc/contract_no_fields.h"
 #define RECORD(name)
 #define END_RECORD(name)
 #define CALL(name, from, to, time, again, text)				\
@@ -151,16 +142,7 @@ struct record_sample {
 	int (*get)(struct cursor *, void *);
 };
 
-#define U8(name)
-#define U32(name)
-#define U64(name)
-#define I64(name)
-#define TOKEN(name)
-#define BODY(name)
-#define GRANT(name)
-#define BYTES(name, limit)
-#define BLOB(name, limit)
-#define FD(name)
+#include "ipc/contract_no_fields.h"
 #define RECORD(name)							\
 	static void name##_put_any(struct text *t, const void *p) {	\
 		name##_put(t, p);					\

@@ -50,16 +50,7 @@ void     get_raw(struct cursor *, void *, size_t n);
 struct span get_bytes(struct cursor *, size_t limit);
 
 /* x_put(text, &x) appends one; x_get(cursor, &x): 1, 0 at the end, -1 bad. */
-#define U8(name)
-#define U32(name)
-#define U64(name)
-#define I64(name)
-#define TOKEN(name)
-#define BODY(name)
-#define GRANT(name)
-#define BYTES(name, limit)
-#define BLOB(name, limit)
-#define FD(name)
+#include "ipc/contract_no_fields.h"
 #define RECORD(name)							\
 	void name##_put(struct text *, const struct name *);		\
 	int  name##_get(struct cursor *, struct name *);

@@ -283,16 +283,7 @@ store_sync(void *arg, uint64_t ticket)
 const struct handlers store_handlers = {
 	.gone = store_gone,
 	.sync = store_sync,
-#define U8(name)
-#define U32(name)
-#define U64(name)
-#define I64(name)
-#define TOKEN(name)
-#define BODY(name)
-#define GRANT(name)
-#define BYTES(name, limit)
-#define BLOB(name, limit)
-#define FD(name)
+#include "ipc/contract_no_fields.h"
 #define RECORD(name)
 #define END_RECORD(name)
 #define CALL(name, from, to, time, again, text) VERB_TO_##to(name)

@@ -1,0 +1,11 @@
+/* contract_no_fields.h - for who reads only the verbs of contract.def. */
+#define U8(name)
+#define U32(name)
+#define U64(name)
+#define I64(name)
+#define TOKEN(name)
+#define BODY(name)
+#define GRANT(name)
+#define BYTES(name, limit)
+#define BLOB(name, limit)
+#define FD(name)
