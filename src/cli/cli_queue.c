@@ -80,11 +80,11 @@ queue_page(struct cli *cli, struct text *after, json_t *all, uint64_t *total,
 			json_array_append_new(all, json_queue_row(&row));
 		else
 			print_queue_row(cli, &row);
-		text_clear(after);
-		text_add(after, row.queue_id);
 	}
+	text_clear(after);
+	text_add(after, reply.next);
 	blob_release(&reply.rows);
-	return *status == EX_OK && reply.more && !rows.bad;
+	return *status == EX_OK && reply.next.n > 0 && !rows.bad;
 }
 
 int

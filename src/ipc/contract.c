@@ -35,6 +35,8 @@ protocol_name(enum protocol protocol)
 		[PROTOCOL_POP3S] = "pop3s",
 		[PROTOCOL_METRICS] = "metrics",
 		[PROTOCOL_ADMIN] = "admin",
+		[PROTOCOL_LMTP] = "lmtp",
+		[PROTOCOL_ADMIN_DNS] = "admin_dns",
 	};
 
 	_Static_assert(ARRAY_LEN(names) == PROTOCOLS, "a name for each");

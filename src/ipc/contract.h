@@ -12,7 +12,7 @@
 
 #include "base/base.h"
 
-enum { CONTRACT_VERSION = 1 };
+enum { CONTRACT_VERSION = 2 };
 
 enum role_bit {
 	SUPERVISOR = 1 << 0, MX = 1 << 1, ACCESS = 1 << 2, STORE = 1 << 3,
@@ -26,7 +26,8 @@ const char *role_name(enum role_bit);		/* "mx"; "?" for none */
 enum protocol {
 	PROTOCOL_SMTP, PROTOCOL_SUBMISSION, PROTOCOL_SUBMISSIONS,
 	PROTOCOL_IMAP, PROTOCOL_IMAPS, PROTOCOL_POP3, PROTOCOL_POP3S,
-	PROTOCOL_METRICS, PROTOCOL_ADMIN,
+	PROTOCOL_METRICS, PROTOCOL_ADMIN, PROTOCOL_LMTP,
+	PROTOCOL_ADMIN_DNS,		/* the command line asks resolver */
 	PROTOCOLS
 };
 const char *protocol_name(enum protocol);
@@ -64,9 +65,59 @@ enum {
 enum {
 	ENVELOPE_8BITMIME = 1 << 0, ENVELOPE_SMTPUTF8 = 1 << 1,
 	ENVELOPE_BINARYMIME = 1 << 2, ENVELOPE_AUTHENTICATED = 1 << 3,
+	ENVELOPE_REQUIRETLS = 1 << 4,	/* RFC 8689 */
+	ENVELOPE_TLS_OPTIONAL = 1 << 5,	/* RFC 8689: TLS-Required: No */
+	ENVELOPE_BY_RETURN = 1 << 6,	/* RFC 2852; else BY NOTIFY */
+	ENVELOPE_BY_TRACE = 1 << 7,
+	ENVELOPE_RET_FULL = 1 << 8,	/* RFC 3461; neither: not said */
+	ENVELOPE_RET_HDRS = 1 << 9,
+	ENVELOPE_FORWARDED = 1 << 10,	/* sent on by an alias of ours */
+	ENVELOPE_ETRN_ONLY = 1 << 11,	/* waits for queue_turn */
 };
 
-enum { DIRECTORY_DOMAINS, DIRECTORY_ACCOUNTS, DIRECTORY_ALIASES };
+/* NOTIFY of RFC 3461. */
+enum {
+	NOTIFY_NEVER = 1 << 0, NOTIFY_SUCCESS = 1 << 1,
+	NOTIFY_FAILURE = 1 << 2, NOTIFY_DELAY = 1 << 3,
+};
+
+/* What became of a recipient, in queue_report. */
+enum relay_outcome {
+	RELAY_SENT,			/* the next server has it; it tells on */
+	RELAY_SENT_SILENT,		/* the same, and it knows no DSN */
+	RELAY_DEFERRED,
+	RELAY_FAILED,
+	RELAY_UNTRIED,		/* not its fault: again at once */
+	RELAY_OUTCOMES
+};
+
+/* How a destination did, in queue_report. */
+enum destination_state {
+	DESTINATION_FINE,		/* a message was accepted */
+	DESTINATION_UNSURE,		/* it answered, but took nothing */
+	DESTINATION_BUSY,		/* 421 or 4xx at the greeting: less at once */
+	DESTINATION_DOWN,		/* no connection to be had */
+	DESTINATION_STATES
+};
+
+enum queue_action {
+	QUEUE_RETRY, QUEUE_HOLD, QUEUE_RELEASE, QUEUE_DELETE, QUEUE_RETURN,
+	QUEUE_ACTIONS
+};
+
+enum { GROUP_ANYONE, GROUP_ACCOUNTS, GROUP_MEMBERS, GROUP_WHOS };
+
+enum dkim_algorithm { DKIM_RSA_SHA256, DKIM_ED25519_SHA256, DKIM_ALGORITHMS };
+
+enum dns_type {
+	DNS_A = 1, DNS_CNAME = 5, DNS_PTR = 12, DNS_MX = 15, DNS_TXT = 16,
+	DNS_AAAA = 28, DNS_TLSA = 52,
+};
+
+enum {
+	DIRECTORY_DOMAINS, DIRECTORY_ACCOUNTS, DIRECTORY_ALIASES,
+	DIRECTORY_GROUPS, DIRECTORY_FORWARDS,
+};
 
 struct grant { uint8_t b[80]; };	/* opaque outside the store */
 struct token { uint8_t b[16]; };	/* random: names one attempt */

@@ -13,7 +13,10 @@ enum {
 	MESSAGE_ID_LIMIT = 1000,
 	TRACE_LIMIT = 4096,
 	REASON_LIMIT = 1000,
-	RECIPIENT_LEAST = 4 + 1 + 4,	/* bytes of the shortest one */
+	ORIGINAL_LIMIT = 600,
+	ENVID_LIMIT = 100,
+	PRIORITY_MAX = 9,
+	RECIPIENT_LEAST = 4 + 4 + 4 + 1 + 4,	/* bytes of the shortest one */
 };
 
 const char *
@@ -44,10 +47,14 @@ envelope_encode(const struct envelope *e, struct text *out)
 	put_u32(out, e->flags);
 	put_u64(out, e->thread);
 	put_u64(out, e->account);
+	put_i64(out, e->priority);
+	put_i64(out, e->deliver_by);
 	put_u8(out, (uint8_t)e->state);
 	put_u32(out, e->attempts);
 	put_u8(out, e->warned);
 	put_i64(out, e->next_attempt);
+	put_bytes(out, e->domain);
+	put_bytes(out, e->envid);
 	put_bytes(out, e->sender);
 	put_bytes(out, e->message_id);
 	put_bytes(out, e->trace);
@@ -55,6 +62,8 @@ envelope_encode(const struct envelope *e, struct text *out)
 	put_u32(out, (uint32_t)e->count);
 	for (size_t i = 0; i < e->count; i++) {
 		put_bytes(out, e->recipients[i].address);
+		put_bytes(out, e->recipients[i].original);
+		put_u32(out, e->recipients[i].notify);
 		put_u8(out, (uint8_t)e->recipients[i].state);
 		put_bytes(out, span_sub(e->recipients[i].reason, 0,
 		    REASON_LIMIT));
@@ -78,6 +87,8 @@ decode_recipients(struct cursor *c, struct arena *arena, struct envelope *e)
 		struct envelope_recipient *r = &e->recipients[i];
 
 		r->address = get_bytes(c, ADDRESS_LIMIT);
+		r->original = get_bytes(c, ORIGINAL_LIMIT);
+		r->notify = get_u32(c);
 		r->state = (enum recipient_state)get_u8(c);
 		r->reason = get_bytes(c, REASON_LIMIT);
 		if (c->bad || (unsigned)r->state >= RECIPIENT_STATES)
@@ -103,16 +114,21 @@ envelope_decode(struct span record, struct arena *arena, struct envelope *e)
 	e->flags = get_u32(&c);
 	e->thread = get_u64(&c);
 	e->account = get_u64(&c);
+	e->priority = get_i64(&c);
+	e->deliver_by = get_i64(&c);
 	e->state = (enum envelope_state)get_u8(&c);
 	e->attempts = get_u32(&c);
 	e->warned = get_u8(&c) != 0;
 	e->next_attempt = get_i64(&c);
+	e->domain = get_bytes(&c, ADDRESS_LIMIT);
+	e->envid = get_bytes(&c, ENVID_LIMIT);
 	e->sender = get_bytes(&c, ADDRESS_LIMIT);
 	e->message_id = get_bytes(&c, MESSAGE_ID_LIMIT);
 	e->trace = get_bytes(&c, TRACE_LIMIT);
 	e->reason = get_bytes(&c, REASON_LIMIT);
 	if (c.bad || (unsigned)e->state >= ENVELOPE_STATES ||
-	    e->prefix > e->size)
+	    e->prefix > e->size || e->priority < -PRIORITY_MAX ||
+	    e->priority > PRIORITY_MAX)
 		return 0;
 	rc = decode_recipients(&c, arena, e);
 	if (rc != 1)

@@ -16,7 +16,7 @@
 #include "ipc/contract.h"
 
 enum {
-	ENVELOPE_VERSION = 1,
+	ENVELOPE_VERSION = 2,
 	ENVELOPE_RECIPIENTS_MAX = 50000,
 	ENVELOPE_RECORD_MAX = 1 << 20,
 	QUEUE_ID_TOKEN = 10,		/* bytes of the token that make it */
@@ -37,9 +37,18 @@ enum recipient_state {
 
 struct envelope_recipient {
 	struct span address;
+	struct span original;		/* ORCPT, decoded; "" none (RFC 3461) */
+	uint32_t notify;		/* NOTIFY_*; 0: not said */
 	enum recipient_state state;
 	struct span reason;		/* of the last failure; "" none */
 };
+
+/*
+ * A message whose recipients are in several places is one envelope for each:
+ * those that are here, and those of each domain outside. They share the body
+ * and the first QUEUE_ID_TOKEN bytes of the token, and so the queue id; the
+ * first of them has the token the message was handed over with.
+ */
 
 struct envelope {
 	struct token token;		/* its id; the queue id comes from it */
@@ -50,10 +59,14 @@ struct envelope {
 	uint32_t flags;			/* ENVELOPE_8BITMIME ... */
 	uint64_t thread;
 	uint64_t account;		/* who submitted it; 0: from outside */
+	int64_t priority;		/* RFC 6710: -9 to 9 */
+	int64_t deliver_by;		/* RFC 2852: seconds since 1970; 0 none */
 	enum envelope_state state;
 	uint32_t attempts;		/* that have ended */
 	bool warned;			/* the sender was told of the delay */
 	int64_t next_attempt;		/* seconds since 1970 UTC */
+	struct span domain;		/* of all recipients, outside; "" here */
+	struct span envid;		/* RFC 3461, decoded; "" none */
 	struct span sender;		/* "" is the null sender */
 	struct span message_id;		/* of the header, with its angles */
 	struct span trace;		/* how it came: name=value fields */

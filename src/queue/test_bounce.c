@@ -9,11 +9,12 @@
 #include "queue/bounce.h"
 
 static struct envelope_recipient three[] = {
-	{ { "ann@example.test", 16 }, RECIPIENT_DONE, { NULL, 0 } },
-	{ { "bob@example.test", 16 }, RECIPIENT_FAILED,
-	    { "5.1.1 no such account", 21 } },
-	{ { "cat@example.test", 16 }, RECIPIENT_WAITING,
-	    { "4.3.1 the disk is full", 22 } },
+	{ .address = { "ann@example.test", 16 }, .state = RECIPIENT_DONE,
+	    .reason = { NULL, 0 } },
+	{ .address = { "bob@example.test", 16 }, .state = RECIPIENT_FAILED,
+	    .reason = { "5.1.1 no such account", 21 } },
+	{ .address = { "cat@example.test", 16 }, .state = RECIPIENT_WAITING,
+	    .reason = { "4.3.1 the disk is full", 22 } },
 };
 
 static struct envelope
@@ -95,8 +96,8 @@ test_international(void **state)
 	struct envelope e = sample();
 	struct text out = TEXT_INIT(0);
 	struct envelope_recipient one = {
-		SPAN("j\xc3\xb6rg@example.test"), RECIPIENT_FAILED,
-		SPAN("no code here") };
+		.address = SPAN("j\xc3\xb6rg@example.test"),
+		.state = RECIPIENT_FAILED, .reason = SPAN("no code here") };
 
 	(void)state;
 	e.recipients = &one;

@@ -10,9 +10,10 @@
 #include "queue/envelope.h"
 
 static struct envelope_recipient two[] = {
-	{ { "ann@example.test", 16 }, RECIPIENT_WAITING, { NULL, 0 } },
-	{ { "bob@example.test", 16 }, RECIPIENT_FAILED,
-	    { "5.1.1 gone", 10 } },
+	{ .address = { "ann@example.test", 16 }, .state = RECIPIENT_WAITING,
+	    .reason = { NULL, 0 } },
+	{ .address = { "bob@example.test", 16 }, .state = RECIPIENT_FAILED,
+	    .reason = { "5.1.1 gone", 10 } },
 };
 
 static struct envelope

@@ -204,6 +204,7 @@ struct queue_listing {
 	struct text *rows;
 	uint32_t count, max;
 	bool more;
+	char last[QUEUE_ID_CHARS + 1];
 };
 
 static bool
@@ -219,6 +220,7 @@ list_envelope(void *arg, const struct envelope *e)
 		l->more = true;
 		return false;
 	}
+	queue_id_of(&e->token, l->last);
 	l->count++;
 	return true;
 }
@@ -230,7 +232,7 @@ verb_queue_list(void *arg, const struct caller *caller, struct arena *arena,
 	struct store *store = arg;
 	struct text rows = TEXT_INIT(QUEUE_ROWS_MAX);
 	struct queue_listing l = { &rows, 0,
-	    MIN(MAX(req->count, 1), QUEUE_ROWS), false };
+	    MIN(MAX(req->count, 1), QUEUE_ROWS), false, "" };
 	uint8_t token[QUEUE_ID_TOKEN];
 	size_t active, waiting;
 	int rc;
@@ -247,7 +249,8 @@ verb_queue_list(void *arg, const struct caller *caller, struct arena *arena,
 	}
 	queue_counts(store->queue, &active, &waiting);
 	reply->total = active + waiting;
-	reply->more = l.more;
+	if (l.more)
+		reply->next = arena_dup(arena, span_str(l.last));
 	reply->rows = BLOB_OF(arena_dup(arena, text_span(&rows)));
 	if (rc == -1)
 		reply->result = RESULT_TEMPORARY;

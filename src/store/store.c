@@ -279,6 +279,7 @@ store_sync(void *arg, uint64_t ticket)
 
 #define VERB_TO_STORE(name) .name = verb_##name,
 #define VERB_TO_SIGNER(name)
+#define VERB_TO_RESOLVER(name)
 
 const struct handlers store_handlers = {
 	.gone = store_gone,

@@ -134,7 +134,8 @@ recipients(struct siege *s, const char *words)
 	struct span rest = span_str(words), word, records;
 
 	while ((word = span_word(&rest)).n > 0)
-		recipient_put(&t, &(struct recipient){ word });
+		recipient_put(&t, &(struct recipient){
+			    .address = word });
 	records = arena_dup(s->arena, text_span(&t));
 	text_free(&t);
 	return BLOB_OF(records);
@@ -605,7 +606,8 @@ verbs_of_others(void **state)
 	for (int v = VERB_hello + 1; v < VERBS; v++)
 		if ((codecs[v].from & MX) != 0 && (codecs[v].to & STORE) != 0)
 			assert_true(v == VERB_recipient_check ||
-			    v == VERB_queue_commit);
+			    v == VERB_queue_commit || v == VERB_queue_turn ||
+			    v == VERB_address_expand);
 	for (int v = VERB_domain_add; v < VERBS; v++)
 		assert_int_equal(codecs[v].from & (MX | ACCESS), 0);
 }

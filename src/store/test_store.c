@@ -128,7 +128,8 @@ send_mail(struct fixture *f, const char *sender, const char *recipients,
 	struct queue_commit_reply reply = { 0 };
 
 	while ((word = span_word(&rest)).n > 0)
-		recipient_put(&records, &(struct recipient){ word });
+		recipient_put(&records, &(struct recipient){
+		    .address = word });
 	req.recipients = BLOB_OF(text_span(&records));
 	verb_queue_commit(f->store, &from_mx, f->arena, &req, &reply);
 	text_free(&records);

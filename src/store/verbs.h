@@ -17,6 +17,7 @@
 	void verb_##name(void *, const struct caller *, struct arena *,	\
 	    const struct name##_request *, struct name##_reply *);
 #define VERB_TO_SIGNER(name)
+#define VERB_TO_RESOLVER(name)
 
 #include "ipc/contract_no_fields.h"
 #define RECORD(name)
@@ -31,5 +32,6 @@
 
 #undef VERB_TO_STORE
 #undef VERB_TO_SIGNER
+#undef VERB_TO_RESOLVER
 
 #endif
