@@ -73,6 +73,10 @@ enum {
 	ENVELOPE_RET_HDRS = 1 << 9,
 	ENVELOPE_FORWARDED = 1 << 10,	/* sent on by an alias of ours */
 	ENVELOPE_ETRN_ONLY = 1 << 11,	/* waits for queue_turn */
+	ENVELOPE_OURS = 1 << 12,	/* made here: a notice, a report */
+	/* The store alone says these; from the edge they are nothing. */
+	ENVELOPE_STORE_SAYS = ENVELOPE_AUTHENTICATED | ENVELOPE_FORWARDED |
+	    ENVELOPE_ETRN_ONLY | ENVELOPE_OURS,
 };
 
 /* NOTIFY of RFC 3461. */

@@ -207,7 +207,8 @@ notice_envelope(const struct bounce *b, struct span body, uint32_t prefix,
 	struct body_id body_id = body_id_new();
 	struct envelope e = {
 		.token = b->token, .arrived = b->now, .size = body.n,
-		.prefix = prefix, .flags = ENVELOPE_8BITMIME,
+		.prefix = prefix,
+		.flags = ENVELOPE_8BITMIME | ENVELOPE_OURS,
 		.thread = b->envelope->thread, .state = ENVELOPE_ACTIVE,
 		.next_attempt = b->now / 1000000, .message_id = message_id,
 		.recipients = to, .count = 1,
