@@ -80,13 +80,16 @@ int  stream_error(const struct stream *);	/* errno kept, 0 none */
  */
 int  stream_start_tls(struct stream *, struct tls_server *,
     monotime_t deadline);
-/*
- * Client side, for tests and the relay. The server's name is sent and, when
- * the client verifies, must be in the certificate; NULL: neither.
- */
+/* Client side: shake hands with that peer. 1, -1 (no more use). */
 struct tls_client;
+struct tls_peer;
 int  stream_start_tls_client(struct stream *, struct tls_client *,
-    const char *name, monotime_t deadline);
+    const struct tls_peer *, monotime_t deadline);
+/*
+ * What was wrong with the peer, in a word of RFC 8460 4.3 for the day's
+ * report: "certificate-expired", "validation-failure"; "" nothing.
+ */
+const char *stream_tls_failure(const struct stream *);
 bool stream_is_tls(const struct stream *);
 /*
  * "TLSv1.3 TLS_AES_128_GCM_SHA256"; after a handshake that failed, why;

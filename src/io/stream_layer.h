@@ -53,6 +53,7 @@ struct stream {
 	size_t scanned;		/* of the input, without LF in it */
 	uint64_t taken;		/* bytes, since the beginning */
 	int64_t write_timeout;
+	const char *tls_failure;	/* NULL: none */
 };
 
 extern const struct stream_layer stream_socket_layer;

@@ -9,7 +9,6 @@
  * other fibers run while one waits: it is emptied before each call and read
  * right after it.
  */
-#include <arpa/inet.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -22,7 +21,7 @@
 #include "io/stream_layer.h"
 #include "io/tls_impl.h"
 
-enum { INFO_ROOM = 80 };
+enum { INFO_ROOM = 120 };
 
 struct tls {
 	SSL *ssl;
@@ -30,6 +29,7 @@ struct tls {
 	bool peer_gone;		/* the socket ended without a close_notify */
 	bool handshaken;
 	int error;		/* errno of the socket */
+	struct tls_meeting *meeting;	/* we are the client */
 	char info[INFO_ROOM];
 };
 
@@ -199,6 +199,7 @@ tls_free(struct stream *s)
 	struct tls *t = s->layer_state;
 
 	SSL_free(t->ssl);
+	tls_meeting_free(&t->meeting);
 	free(t);
 }
 
@@ -212,11 +213,25 @@ static const struct stream_layer tls_layer = {
 
 /* -- the handshake ---- */
 
+/* A certificate that failed says more than "certificate verify failed". */
+static const char *
+why_failed(SSL *ssl)
+{
+	unsigned long error = ERR_peek_last_error();
+
+	if (error == 0)
+		return NULL;
+	if (ERR_GET_LIB(error) == ERR_LIB_SSL &&
+	    ERR_GET_REASON(error) == SSL_R_CERTIFICATE_VERIFY_FAILED)
+		return X509_verify_cert_error_string(
+		    SSL_get_verify_result(ssl));
+	return ERR_reason_error_string(error);
+}
+
 static void
 keep_reason(struct tls *t)
 {
-	unsigned long error = ERR_peek_last_error();
-	const char *reason = error != 0 ? ERR_reason_error_string(error) : NULL;
+	const char *reason = why_failed(t->ssl);
 
 	if (reason == NULL)
 		reason = t->peer_gone ? "the peer hung up"
@@ -255,20 +270,25 @@ handshake(struct stream *s, monotime_t deadline)
 	return 1;
 }
 
-/* Make the layer; what came before the handshake is not believed. */
+/*
+ * Make the layer, which owns ssl; what came before the handshake is not
+ * believed.
+ */
 static struct tls *
-put_layer(struct stream *s, SSL_CTX *context)
+put_layer(struct stream *s, SSL *ssl)
 {
 	struct tls *t;
 	BIO *bio;
 
 	must(s->layer == &stream_socket_layer);
-	if (stream_flush(s) == -1)
+	must(ssl != NULL);
+	if (stream_flush(s) == -1) {
+		SSL_free(ssl);
 		return NULL;
+	}
 	stream_discard_input(s);
 	t = xcalloc(1, sizeof(*t));
-	t->ssl = SSL_new(context);
-	must(t->ssl != NULL);
+	t->ssl = ssl;
 	s->layer = &tls_layer;
 	s->layer_state = t;
 	bio = new_bio(s);
@@ -280,7 +300,7 @@ int
 stream_start_tls(struct stream *s, struct tls_server *server,
     monotime_t deadline)
 {
-	struct tls *t = put_layer(s, tls_server_context(server));
+	struct tls *t = put_layer(s, SSL_new(tls_server_context(server)));
 
 	if (t == NULL)
 		return -1;
@@ -288,36 +308,24 @@ stream_start_tls(struct stream *s, struct tls_server *server,
 	return handshake(s, deadline);
 }
 
-static bool
-set_name(SSL *ssl, const char *name, bool verify)
-{
-	uint8_t ip[16];
-	bool is_ip = inet_pton(AF_INET, name, ip) == 1 ||
-	    inet_pton(AF_INET6, name, ip) == 1;
-
-	/* RFC 6066 3: no addresses in the server name. */
-	if (!is_ip && SSL_set_tlsext_host_name(ssl, name) != 1)
-		return false;
-	if (!verify)
-		return true;
-	SSL_set_verify(ssl, SSL_VERIFY_PEER, NULL);
-	return is_ip ? X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(ssl),
-	    name) == 1 : SSL_set1_host(ssl, name) == 1;
-}
-
 int
 stream_start_tls_client(struct stream *s, struct tls_client *client,
-    const char *name, monotime_t deadline)
+    const struct tls_peer *peer, monotime_t deadline)
 {
-	struct tls *t = put_layer(s, tls_client_context(client));
+	struct tls_meeting *m = tls_meeting_new(client, peer);
+	SSL *ssl = tls_meeting_ssl(m, peer, &s->tls_failure);
+	struct tls *t = ssl != NULL ? put_layer(s, ssl) : NULL;
+	int done;
 
-	if (t == NULL)
-		return -1;
-	SSL_set_connect_state(t->ssl);
-	if (name != NULL && !set_name(t->ssl, name,
-	    tls_client_verifies(client)))
+	if (t == NULL) {
+		tls_meeting_free(&m);
 		return stream_fail(s, EINVAL);
-	return handshake(s, deadline);
+	}
+	t->meeting = m;
+	SSL_set_connect_state(t->ssl);
+	done = handshake(s, deadline);
+	s->tls_failure = tls_meeting_verdict(m, t->ssl, done == 1);
+	return done;
 }
 
 /* -- what is asked of it ---- */
@@ -334,6 +342,12 @@ stream_tls_info(struct stream *s)
 	struct tls *t = s->layer_state;
 
 	return stream_is_tls(s) ? span_str(t->info) : SPAN_EMPTY;
+}
+
+const char *
+stream_tls_failure(const struct stream *s)
+{
+	return s->tls_failure != NULL ? s->tls_failure : "";
 }
 
 /* RFC 9266 4.2: only where the master secret is bound to the handshake. */

@@ -664,10 +664,11 @@ truncation_is_noticed(void **state)
 struct visitor {
 	struct stream *stream;
 	struct tls_client *tls;
-	const char *name;
+	struct tls_peer peer;
 	int started;
-	bool held, parked;
-	char info[100];
+	bool held, parked, closed;
+	const char *failure;
+	char info[120];
 };
 
 static void
@@ -676,7 +677,10 @@ visit(void *arg)
 	struct visitor *v = arg;
 	char block[20000] = "";
 
-	v->started = stream_start_tls_client(v->stream, v->tls, v->name, never);
+	v->held = v->parked = false;
+	v->started = stream_start_tls_client(v->stream, v->tls, &v->peer,
+	    never);
+	v->failure = stream_tls_failure(v->stream);
 	snprintf(v->info, sizeof(v->info), "%.*s",
 	    SPAN_ARG(stream_tls_info(v->stream)));
 	if (v->started == 1) {
@@ -702,39 +706,54 @@ visit_server(struct visitor *v, struct tls_server *tls)
 	until_ended(&s);
 }
 
+static struct tls_client *
+client_of(struct span authorities, size_t sessions)
+{
+	struct tls_client_options o = { .authorities_pem = authorities,
+	    .max_sessions = sessions };
+	struct text why = TEXT_INIT(0);
+	struct tls_client *t = tls_client_make(&o, &why);
+
+	if (t == NULL)
+		fail_msg("%.*s", SPAN_ARG(text_span(&why)));
+	return t;
+}
+
 static void
 client_verifies_the_name(void **state)
 {
-	char path[] = "/tmp/test_tls_XXXXXX";
+	static const char *const several[] = { "a.example.test",
+	    "mail.example.test" };
 	struct tls_server *tls = server_of(&p256, "1.2", 1);
-	struct text why = TEXT_INIT(0);
-	struct visitor v = { .name = "mail.example.test" };
-	int fd = mkstemp(path);
+	struct visitor v = { .peer = { .check = TLS_CHECK_NAME,
+	    .name = "mail.example.test" } };
 
 	(void)state;
-	assert_int_equal(write(fd, p256.cert.p, p256.cert.n), p256.cert.n);
-	close(fd);
-	v.tls = tls_client_new(path, &why);
-	assert_non_null(v.tls);
+	v.tls = client_of(text_span(&p256.cert), 0);
 	visit_server(&v, tls);
 	assert_int_equal(v.started, 1);
+	assert_string_equal(v.failure, "");
 	assert_true(v.held && v.parked);
-	v.name = "192.0.2.1";
+	v.peer.name = "192.0.2.1";
 	visit_server(&v, tls);
 	assert_int_equal(v.started, 1);
-	v.name = "evil.example.test";
+	v.peer.name = "evil.example.test";
 	visit_server(&v, tls);
 	assert_int_equal(v.started, -1);
-	assert_string_equal(v.info, "certificate verify failed");
-	tls_client_free(&v.tls);
-	v.tls = tls_client_new(NULL, &why);
+	assert_string_equal(v.info, "hostname mismatch");
+	assert_string_equal(v.failure, "certificate-host-mismatch");
+	v.peer.names = several;
+	v.peer.name_count = 2;
 	visit_server(&v, tls);
 	assert_int_equal(v.started, 1);
+	v.peer.name_count = 1;
+	visit_server(&v, tls);
+	assert_int_equal(v.started, -1);
+	v.peer.tolerate = true;
+	visit_server(&v, tls);
+	assert_int_equal(v.started, 1);
+	assert_string_equal(v.failure, "certificate-host-mismatch");
 	tls_client_free(&v.tls);
-	unlink(path);
-	assert_null(tls_client_new(path, &why));
-	assert_true(why.n > 0);
-	text_free(&why);
 	tls_server_free(&tls);
 }
 

@@ -1,5 +1,5 @@
 /*
- * tls.c - OpenSSL, kept in one room: servers, clients, and what we allow.
+ * tls.c - OpenSSL, kept in one room: servers, and what we allow.
  *
  * TLS 1.2 and 1.3; key exchange over X25519 and P-256 only, so that every
  * session has forward secrecy; no renegotiation, no compression, no early
@@ -40,11 +40,6 @@ struct tls_server {
 	unsigned references;
 };
 
-struct tls_client {
-	SSL_CTX *context;
-	bool verifies;
-};
-
 /* -- the library ---- */
 
 static void
@@ -76,8 +71,8 @@ tls_why(struct text *why, const char *what)
 }
 
 /* What both sides have in common. NULL only without memory. */
-static SSL_CTX *
-new_context(const SSL_METHOD *method)
+SSL_CTX *
+tls_context(const SSL_METHOD *method)
 {
 	SSL_CTX *c;
 
@@ -182,7 +177,7 @@ set_certificate(SSL_CTX *c, const struct tls_options *o, struct text *why)
 struct tls_server *
 tls_server_new(const struct tls_options *o, struct text *why)
 {
-	SSL_CTX *c = new_context(TLS_server_method());
+	SSL_CTX *c = tls_context(TLS_server_method());
 	struct tls_server *s;
 
 	SSL_CTX_set_options(c, SSL_OP_CIPHER_SERVER_PREFERENCE |
@@ -223,45 +218,4 @@ SSL_CTX *
 tls_server_context(struct tls_server *s)
 {
 	return s->context;
-}
-
-/* -- clients ---- */
-
-struct tls_client *
-tls_client_new(const char *ca_path, struct text *why)
-{
-	SSL_CTX *c = new_context(TLS_client_method());
-	struct tls_client *t;
-
-	if (ca_path != NULL &&
-	    SSL_CTX_load_verify_file(c, ca_path) != 1) {
-		tls_why(why, ca_path);
-		SSL_CTX_free(c);
-		return NULL;
-	}
-	t = xcalloc(1, sizeof(*t));
-	t->context = c;
-	t->verifies = ca_path != NULL;
-	return t;
-}
-
-void
-tls_client_free(struct tls_client **p)
-{
-	if (*p != NULL)
-		SSL_CTX_free((*p)->context);
-	free(*p);
-	*p = NULL;
-}
-
-SSL_CTX *
-tls_client_context(struct tls_client *t)
-{
-	return t->context;
-}
-
-bool
-tls_client_verifies(const struct tls_client *t)
-{
-	return t->verifies;
 }

@@ -63,8 +63,54 @@ bool tls_is_handshake(enum tls_signature, struct span message);
 int tls_make_self_signed(const char *const *names, size_t count, int days,
     struct text *cert_pem, struct text *key_pem);
 
-/* Client side: verifies with the CA bundle at path, NULL: no verification. */
-struct tls_client *tls_client_new(const char *ca_path, struct text *why);
+/*
+ * Client side. A tls_client holds what certificates are checked against and
+ * the sessions to resume; one serves many connections of one thread, and
+ * lives on while one of them does.
+ */
+struct tls_client_options {
+	struct span authorities_pem;	/* empty: none are known */
+	const char *min_version;	/* "1.2"; NULL: that */
+	size_t max_sessions;		/* kept for resumption; 0: none */
+};
+/* NULL: *why says it in words. */
+struct tls_client *tls_client_make(const struct tls_client_options *,
+    struct text *why);
 void tls_client_free(struct tls_client **);
+size_t tls_client_sessions(const struct tls_client *);	/* kept now */
+
+enum tls_check {
+	TLS_CHECK_NONE,		/* encrypt, whoever it is */
+	TLS_CHECK_NAME,		/* an authority's certificate for a name */
+	TLS_CHECK_DANE,		/* TLSA records (RFC 7672) */
+};
+
+struct tls_record {		/* a TLSA record */
+	uint8_t usage, selector, matching;
+	struct span data;
+};
+/*
+ * May it be used for SMTP (RFC 7672 3.1: usages 2 and 3), and is its data of
+ * the right form? Where none is, TLS_CHECK_NONE is what remains (2.2).
+ */
+bool tls_record_usable(const struct tls_record *);
+
+/* Whom we expect at the other end, of one handshake. */
+struct tls_peer {
+	const char *name;	/* SNI; the TLSA base domain with DANE */
+	enum tls_check check;
+	bool tolerate;		/* a check that fails is told by
+				   stream_tls_failure(), and ends nothing */
+	/* Any of these must be in the certificate; they are names (one of
+	 * them alone may be an address), not patterns. With DANE, next to
+	 * `name`; with TLS_CHECK_NAME none means `name`. */
+	const char *const *names;
+	size_t name_count;
+	const struct tls_record *records;
+	size_t record_count;
+	const char *session_key;	/* resume what was kept under it, by a
+					   handshake checked in the same way;
+					   NULL no */
+};
 
 #endif
