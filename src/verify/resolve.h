@@ -47,13 +47,19 @@ struct dns_tlsa {		/* RFC 6698 2.1 */
 
 /* Who is asked from now on; NULL in tests that give their own answers. */
 void resolve_setup(struct link *resolver);
-/* Tests: fn answers instead. The same fields as the contract's reply. */
+/*
+ * Tests: fn answers instead, with the fields of the contract's reply (which
+ * is zeroed: nothing done is an empty answer); NULL ends that.
+ */
 typedef void resolve_fake(void *arg, struct span name, uint32_t type,
     struct arena *, struct resolve_reply *);
 void resolve_test(resolve_fake *, void *arg);
 
-/* All: arrays in the arena, empty unless RESOLVE_OK; broken RDATA is left
- * out. MX sorted by preference, equal ones shuffled. */
+/*
+ * All: arrays in the arena, empty unless RESOLVE_OK; broken RDATA is left
+ * out (so RESOLVE_OK with none means that all are broken). MX sorted by
+ * preference, equal ones shuffled. Names in A-labels.
+ */
 struct resolve_answer resolve_mx(struct span domain, struct arena *,
     struct dns_mx **, size_t *count);
 struct resolve_answer resolve_addresses(struct span host, int family,
@@ -65,6 +71,9 @@ struct resolve_answer resolve_txt(struct span name, struct arena *,
     struct span **, size_t *count);
 struct resolve_answer resolve_ptr(const struct ip_address *, struct arena *,
     struct span **names, size_t *count);
+/* Whatever type, RDATA as it is on the wire, names not compressed. */
+struct resolve_answer resolve_records(struct span name, uint32_t type,
+    struct arena *, struct span **rdata, size_t *count);
 
 /* "192.0.2.1" or "2001:db8::1"; 1, 0. */
 int  ip_parse(struct span, struct ip_address *);
