@@ -10,7 +10,9 @@
 
 #include "base/arena.h"
 #include "base/routes.h"
+#include "base/settings.h"
 #include "io/tls.h"
+#include "ipc/call.h"
 #include "verify/resolve.h"
 
 enum policy_kind {
@@ -25,9 +27,12 @@ enum policy_kind {
 
 struct policy {
 	enum policy_kind kind;
+	enum policy_kind otherwise; /* DANE: at hosts without TLSA records */
 	bool require_tls;	/* some message needs RFC 8689 */
-	struct span domain;
+	bool mx_secure;
+	struct span domain;	/* the next hop's */
 	struct span sts_id;
+	struct span sts_text;	/* the policy as it was fetched */
 	struct span *sts_mx;	/* patterns of the policy */
 	size_t sts_mx_count;
 	struct span rua;	/* of _smtp._tls.DOMAIN, "" none */
@@ -42,28 +47,48 @@ struct policy_host {
 	bool need_tls;		/* no message without */
 	bool fall_back;		/* when the handshake fails: again without */
 	bool temporary;		/* TLSA lookup failed: this host later */
-	struct tls_peer peer;	/* how the handshake is checked */
+	enum policy_kind kind;	/* what decided about it */
+	struct span tlsa;	/* its records as text, one a line */
+	struct tls_peer peer;	/* how the handshake is checked; everything
+				   in it lives in the arena */
 	struct span reason;	/* "dane: 2 usable TLSA records" */
 };
 
-void relay_policy_setup(struct link *store);
 /*
- * mx_secure: the MX answer was validated. route NULL: none. ENVELOPE_
- * REQUIRETLS and _TLS_OPTIONAL of the messages in `flags`.
+ * Again after a reload. settings stay as long as they are the last ones;
+ * https: with whose authorities policy hosts are checked.
+ */
+void relay_policy_setup(struct link *store, const struct settings *,
+    struct tls_client *https);
+/*
+ * domain: of the recipients, or the HOST of a route. mx_secure: the MX answer
+ * was validated, one that says there are none too; true for a route to
+ * [HOST] itself. route NULL: none. ENVELOPE_REQUIRETLS and _TLS_OPTIONAL of
+ * the messages in `flags`; such messages do not share a connection with
+ * others, as the policy is another.
  */
 void relay_policy_find(struct span domain, const struct route *,
     const char *standard_tls, bool mx_secure, uint32_t flags, struct arena *,
     struct policy *);
-/* host's addresses are validated: host_secure. */
+/*
+ * host_secure: the answers with its addresses are validated. host may be an
+ * address as text: then there is no DANE.
+ */
 void relay_policy_host(const struct policy *, struct span host,
     bool host_secure, uint16_t port, uint32_t flags, struct arena *,
     struct policy_host *);
 
-/* What came of a session, for the TLS report of the day (RFC 8460 4.3).
- * failure: "" good, "starttls-not-supported", stream_tls_failure(), ... */
+/*
+ * What came of a session, for the TLS report of the day (RFC 8460 4.3). Once
+ * a session. failure: "" good, "starttls-not-supported",
+ * stream_tls_failure(), ...; what failed for another reason (no connection,
+ * a 421) is not told. remote, local: the ends' addresses as text, "" not
+ * known.
+ */
 void relay_policy_result(const struct policy *, const struct policy_host *,
-    struct span host, struct span address, const char *failure);
-/* Hand counts to the store; from a timer, and before the end. */
+    struct span host, struct span remote, struct span local,
+    const char *failure);
+/* Hand counts to the store, on a fiber: once a minute, and before the end. */
 void relay_policy_flush(void);
 
 #endif
