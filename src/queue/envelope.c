@@ -15,6 +15,7 @@ enum {
 	REASON_LIMIT = 1000,
 	ORIGINAL_LIMIT = 600,
 	ENVID_LIMIT = 100,
+	DELIVERED_TO_LIMIT = 16384,
 	PRIORITY_MAX = 9,
 	RECIPIENT_LEAST = 4 + 4 + 4 + 1 + 4,	/* bytes of the shortest one */
 };
@@ -58,6 +59,7 @@ envelope_encode(const struct envelope *e, struct text *out)
 	put_bytes(out, e->sender);
 	put_bytes(out, e->message_id);
 	put_bytes(out, e->trace);
+	put_bytes(out, e->delivered_to);
 	put_bytes(out, span_sub(e->reason, 0, REASON_LIMIT));
 	put_u32(out, (uint32_t)e->count);
 	for (size_t i = 0; i < e->count; i++) {
@@ -125,6 +127,7 @@ envelope_decode(struct span record, struct arena *arena, struct envelope *e)
 	e->sender = get_bytes(&c, ADDRESS_LIMIT);
 	e->message_id = get_bytes(&c, MESSAGE_ID_LIMIT);
 	e->trace = get_bytes(&c, TRACE_LIMIT);
+	e->delivered_to = get_bytes(&c, DELIVERED_TO_LIMIT);
 	e->reason = get_bytes(&c, REASON_LIMIT);
 	if (c.bad || (unsigned)e->state >= ENVELOPE_STATES ||
 	    e->prefix > e->size || e->priority < -PRIORITY_MAX ||

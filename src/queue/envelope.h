@@ -70,6 +70,7 @@ struct envelope {
 	struct span sender;		/* "" is the null sender */
 	struct span message_id;		/* of the header, with its angles */
 	struct span trace;		/* how it came: name=value fields */
+	struct span delivered_to;	/* its Delivered-To fields, one a line */
 	struct span reason;		/* of its state; "" none */
 	struct envelope_recipient *recipients;
 	size_t count;

@@ -194,7 +194,7 @@ default_domain(struct directory *d, struct arena *arena)
 
 /* -- expansion ------------------------------------------------------------- */
 
-struct expansion {
+struct walk {
 	struct directory *directory;
 	struct arena *arena;
 	const struct name *pretend;	/* see expand_targets() */
@@ -205,7 +205,7 @@ struct expansion {
 	bool asked_postmaster;		/* the setting was followed once */
 };
 
-static enum result expand_address(struct expansion *, struct span address,
+static enum result expand_address(struct walk *, struct span address,
     int depth);
 
 static enum result
@@ -215,7 +215,7 @@ failed(const struct arena *arena)
 }
 
 static enum result
-add_account(struct expansion *x, uint64_t account)
+add_account(struct walk *x, uint64_t account)
 {
 	for (size_t i = 0; i < x->count; i++)
 		if (x->accounts[i] == account)
@@ -228,7 +228,7 @@ add_account(struct expansion *x, uint64_t account)
 
 /* RESULT_OK: go on; RESULT_EXISTS: it was followed before. */
 static enum result
-note_alias(struct expansion *x, struct span domain, struct span local)
+note_alias(struct walk *x, struct span domain, struct span local)
 {
 	struct span key = arena_printf(x->arena, "%.*s@%.*s",
 	    SPAN_ARG(local), SPAN_ARG(domain));
@@ -246,7 +246,7 @@ note_alias(struct expansion *x, struct span domain, struct span local)
 
 /* A target that is gone does not stop the others. */
 static enum result
-expand_lines(struct expansion *x, struct span targets, int depth)
+expand_lines(struct walk *x, struct span targets, int depth)
 {
 	while (targets.n > 0) {
 		struct span line;
@@ -265,7 +265,7 @@ expand_lines(struct expansion *x, struct span targets, int depth)
 
 /* The name itself: RESULT_NOT_FOUND when it is not there. */
 static enum result
-expand_name(struct expansion *x, struct span domain, struct span local,
+expand_name(struct walk *x, struct span domain, struct span local,
     int depth)
 {
 	struct name_record record;
@@ -289,7 +289,7 @@ expand_name(struct expansion *x, struct span domain, struct span local,
 }
 
 static enum result
-expand_subaddress(struct expansion *x, const struct name *name, int depth)
+expand_subaddress(struct walk *x, const struct name *name, int depth)
 {
 	const struct settings *s = store_settings(x->directory->store);
 	struct span user, tag;
@@ -309,7 +309,7 @@ is_role_name(struct span local)
 
 /* Where the operator wants what is written to postmaster@ anywhere. */
 static enum result
-expand_postmaster(struct expansion *x, const struct name *name, int depth)
+expand_postmaster(struct walk *x, const struct name *name, int depth)
 {
 	const struct settings *s = store_settings(x->directory->store);
 	struct span domain;
@@ -326,7 +326,7 @@ expand_postmaster(struct expansion *x, const struct name *name, int depth)
 }
 
 static enum result
-expand_first_account(struct expansion *x, struct span domain)
+expand_first_account(struct walk *x, struct span domain)
 {
 	struct domain_record record;
 	int rc = read_domain(x->directory, domain, x->arena, &record);
@@ -339,7 +339,7 @@ expand_first_account(struct expansion *x, struct span domain)
 }
 
 static enum result
-expand_parsed(struct expansion *x, const struct name *name, int depth)
+expand_parsed(struct walk *x, const struct name *name, int depth)
 {
 	bool role = is_role_name(name->local);
 	enum result result = expand_name(x, name->domain, name->local, depth);
@@ -359,7 +359,7 @@ expand_parsed(struct expansion *x, const struct name *name, int depth)
 }
 
 static enum result
-expand_address(struct expansion *x, struct span address, int depth)
+expand_address(struct walk *x, struct span address, int depth)
 {
 	struct domain_record domain;
 	struct name name;
@@ -379,9 +379,9 @@ expand_address(struct expansion *x, struct span address, int depth)
 }
 
 static bool
-expansion_init(struct expansion *x, struct directory *d, struct arena *arena)
+walk_init(struct walk *x, struct directory *d, struct arena *arena)
 {
-	*x = (struct expansion){ .directory = d, .arena = arena };
+	*x = (struct walk){ .directory = d, .arena = arena };
 	x->seen = arena_alloc(arena, ALIAS_NAMES_MAX * sizeof(x->seen[0]));
 	x->accounts = arena_alloc(arena,
 	    ALIAS_NAMES_MAX * sizeof(x->accounts[0]));
@@ -393,9 +393,9 @@ expand_targets(struct directory *d, const struct name *pretend,
     struct span targets, struct arena *arena, size_t *accounts,
     struct span *bad_target)
 {
-	struct expansion x;
+	struct walk x;
 
-	if (!expansion_init(&x, d, arena))
+	if (!walk_init(&x, d, arena))
 		return RESULT_LIMIT;
 	x.pretend = pretend;
 	while (targets.n > 0) {
@@ -451,10 +451,10 @@ resolve_uncached(struct directory *d, struct span address,
     struct arena *arena, uint64_t **accounts, size_t *count)
 {
 	struct arena *work = arena_new(8 << 20);
-	struct expansion x;
+	struct walk x;
 	enum result result = RESULT_LIMIT;
 
-	if (expansion_init(&x, d, work))
+	if (walk_init(&x, d, work))
 		result = expand_address(&x, address, 0);
 	if (result == RESULT_OK && x.count == 0)
 		result = RESULT_NOT_FOUND;
@@ -491,6 +491,23 @@ directory_resolve(struct directory *d, struct span address,
 	if (result != RESULT_TEMPORARY)
 		remember(d, generation, address, result, *accounts, *count);
 	return result;
+}
+
+enum result
+directory_expand(struct directory *d, struct span address,
+    struct span sender, struct arena *arena, struct expansion *out)
+{
+	*out = (struct expansion){ .new_sender = sender };
+	return directory_resolve(d, address, arena, &out->accounts,
+	    &out->account_count);
+}
+
+enum result
+directory_may_write(struct directory *d, struct span address,
+    struct span sender, uint64_t account, struct arena *arena)
+{
+	(void)d, (void)address, (void)sender, (void)account, (void)arena;
+	return RESULT_OK;
 }
 
 enum result

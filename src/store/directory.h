@@ -57,6 +57,38 @@ enum result directory_account_password(struct directory *,
 enum result directory_alias_add(struct directory *, struct span address,
     struct span targets, struct arena *, struct span *bad_target);
 enum result directory_alias_remove(struct directory *, struct span address);
+/*
+ * What an address leads to: aliases, groups, forwarding, masks and the way
+ * back of SRS followed. RESULT_OK: at least one account or address outside;
+ * RESULT_NOT_FOUND our domain, nobody there; RESULT_NOT_LOCAL not our domain;
+ * RESULT_INVALID no address; RESULT_DENIED a masked address that was killed
+ * (5.1.6); RESULT_TEMPORARY.
+ *
+ * What goes outside goes with `new_sender` as its sender (RFC 5321 3.9: a
+ * list's owner, or SRS so that SPF holds) and with a field "Delivered-To:
+ * delivered_to" on top. A message that came with such a field already goes
+ * round in circles: it fails, 5.4.6.
+ */
+struct expansion {
+	uint64_t *accounts;		/* each once */
+	size_t account_count;
+	struct span *outside;		/* addresses, each once */
+	size_t outside_count;
+	struct span new_sender;		/* "" the null sender */
+	struct span delivered_to;	/* "": nothing goes outside */
+	bool is_list;			/* a group (RFC 3461 5.2.7.3) */
+	bool restricted;		/* not everybody may write to it */
+};
+enum result directory_expand(struct directory *, struct span address,
+    struct span sender, struct arena *, struct expansion *);
+/*
+ * May they write to it, as far as groups have a say? account 0: a stranger.
+ * RESULT_OK or RESULT_DENIED (5.7.2), else as directory_expand(); always
+ * RESULT_OK when the expansion is not restricted.
+ */
+enum result directory_may_write(struct directory *, struct span address,
+    struct span sender, uint64_t account, struct arena *);
+
 /* directory_row records, at most `room` bytes, behind the name `after`. */
 enum result directory_rows(struct directory *, uint32_t kind,
     struct span domain, struct span after, struct text *rows, size_t room,

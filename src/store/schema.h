@@ -19,6 +19,7 @@ enum partition_kind {
 	PARTITION_MAILBOX = 4,		/* id: mailbox. head, chunks, tail */
 	PARTITION_QUEUE = 5,		/* id 0. envelopes */
 	PARTITION_TRACE = 6,		/* id: day. steps of messages' ways */
+	PARTITION_SENDERS = 7,		/* id 0. what our senders may, and did */
 };
 
 /*
@@ -38,6 +39,12 @@ enum directory_key {			/* directory.c */
 	DIRECTORY_ACCOUNT = 'a',	/* account */
 	DIRECTORY_REMOVED = 'x',	/* account: its mail is being removed */
 	DIRECTORY_KNOWN = 'k',		/* account: where it logged in from */
+	DIRECTORY_MASK = 'm',		/* account address: note of a mask */
+};
+enum senders_key {
+	SENDERS_SUPPRESSED = 's',	/* address: why, until. suppress.c */
+	SENDERS_COUNT = 'c',		/* account: of each hour. limit.c */
+	SENDERS_MASK = 'm',		/* account address: its use. mask.c */
 };
 enum account_key {			/* mailbox_names.c */
 	ACCOUNT_HEAD = 'a',		/* the last uidvalidity given out */

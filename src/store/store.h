@@ -21,6 +21,8 @@ struct mailboxes;		/* mailbox.c: open mailboxes, their arrays */
 struct auth;			/* sasl.c: dialogues, cache, lockout */
 struct queue;			/* queue.c over ../queue */
 struct keeper;			/* keeper.c: what is done now and then */
+struct limits;			/* limit.c: what accounts have sent */
+struct masks;			/* mask.c: how often masks were used */
 struct ids;			/* store.c: numbers never used again */
 struct server;
 
@@ -32,6 +34,8 @@ struct store {
 	struct auth *auth;
 	struct queue *queue;
 	struct server *server;		/* store_server(); NULL in tests */
+	struct limits *limits;
+	struct masks *masks;
 	struct keeper *keeper;
 	struct ids *ids;
 	uint8_t grant_key[32];
