@@ -34,6 +34,7 @@ struct route {
 #define ROUTE(name, type, standard, min, max, unit, about)		\
 	ROUTE_##type(name, max)
 #include "base/routes.def"
+#undef ROUTE
 #undef ROUTE_TEXT
 #undef ROUTE_CHOICE
 #undef ROUTE_COUNT
@@ -41,10 +42,13 @@ struct route {
 #undef ROUTE_TIME
 };
 
+struct route_patterns;			/* routes.c */
+
 /* Whose the rows are; freed as one. Never changed once it is made. */
 struct routes {
 	size_t count;
 	struct route *list[ROUTES_MAX];
+	struct route_patterns *patterns[ROUTES_MAX];
 };
 
 size_t routes_row_count(void);
@@ -53,6 +57,8 @@ const struct param *routes_row(size_t i);
 /* The route sections of a settings file; other sections are passed over.
  * NULL: *why says in which line what is wrong. */
 struct routes *routes_parse(struct span file, struct text *why);
+/* The same of a file. NULL: it cannot be read, or see *why. */
+struct routes *routes_load(const char *path, struct text *why);
 void routes_free(struct routes **);		/* wipes passwords */
 /* For the contract; with_secrets: the passwords too, else left empty. */
 void routes_encode(const struct routes *, bool with_secrets, struct text *out);

@@ -2,6 +2,7 @@
  * settings.c - every setting of Postrider, from the rows of settings.def.
  */
 #include "base/settings.h"
+#include "base/routes.h"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -98,9 +99,12 @@ set_once(void *arg, struct span name, struct span value, unsigned line,
     struct text *why)
 {
 	struct reading *r = arg;
-	const struct param *p = row_of(name, why);
+	const struct param *p;
 	unsigned *at;
 
+	if (span_starts(name, SPAN("route.")))
+		return true;		/* routes_parse()'s */
+	p = row_of(name, why);
 	if (p == NULL)
 		return false;
 	at = &r->line[p - rows];
@@ -163,19 +167,41 @@ out:
 }
 
 int
-settings_load(struct settings *s, const char *path, struct text *why)
+settings_read(const char *path, struct text *file, struct text *why)
 {
-	struct text file = TEXT_INIT(FILE_MAX), what = TEXT_INIT(2048);
-	struct settings *fresh = xmalloc(sizeof(*fresh));
-	int done = read_file(path, &file);
+	int done;
 
+	file->limit = FILE_MAX;
+	done = read_file(path, file);
 	if (done < 0)
 		text_printf(why, "%s: %s", path, strerrordesc_np(errno));
 	else if (done == 0)
 		text_printf(why, "%s: the file is too large", path);
+	return done;
+}
+
+static int
+check_routes(struct span file, struct text *why)
+{
+	struct routes *routes = routes_parse(file, why);
+	bool good = routes != NULL;
+
+	routes_free(&routes);
+	return good;
+}
+
+int
+settings_load(struct settings *s, const char *path, struct text *why)
+{
+	struct text file = TEXT_INIT(FILE_MAX), what = TEXT_INIT(2048);
+	struct settings *fresh = xmalloc(sizeof(*fresh));
+	int done = settings_read(path, &file, why);
+
 	if (done == 1) {
 		settings_default(fresh);
 		done = settings_parse(fresh, text_span(&file), &what);
+		if (done == 1)
+			done = check_routes(text_span(&file), &what);
 		if (done == 1)
 			*s = *fresh;
 		else
@@ -290,8 +316,8 @@ section_of(const struct param *p)
 	return span_of(p->name, dot == NULL ? 0 : (size_t)(dot - p->name));
 }
 
-static void
-manual_row(struct text *out, const struct param *p)
+void
+settings_write_row(const struct param *p, struct text *out)
 {
 	text_str(out, ".TP\n.B ");
 	roff(out, p->name);
@@ -314,6 +340,6 @@ settings_write_manual(struct text *out)
 		if (!span_eq(section, before))
 			text_printf(out, ".SS %.*s\n", SPAN_ARG(section));
 		before = section;
-		manual_row(out, &rows[i]);
+		settings_write_row(&rows[i], out);
 	}
 }

@@ -42,11 +42,14 @@ void settings_default(struct settings *);
 /*
  * All of these: 1 done; 0 not, *why says what is wrong and *settings is as it
  * was. A name or value that is not known is an error, and so is a setting
- * given twice in one file.
+ * given twice in one file. The route sections are read by routes_parse(), and
+ * are passed over here; settings_load() refuses a file that it refuses.
  */
 int settings_parse(struct settings *, struct span file, struct text *why);
 /* The file over the defaults. -1: it cannot be read. */
 int settings_load(struct settings *, const char *path, struct text *why);
+/* The bytes of a settings file. 1; -1 and *why. */
+int settings_read(const char *path, struct text *file, struct text *why);
 int settings_set(struct settings *, struct span name, struct span value,
     struct text *why);
 
@@ -56,5 +59,7 @@ int  settings_decode(struct settings *, struct span lines, struct text *why);
 
 /* The rows as roff (man(7)), for postrider.conf(5). */
 void settings_write_manual(struct text *out);
+/* One of them; `name` is how it is written. Also for the rows of others. */
+void settings_write_row(const struct param *, struct text *out);
 
 #endif

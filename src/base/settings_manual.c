@@ -4,13 +4,14 @@
  *	settings_manual			the page, on standard output
  *	settings_manual FILE		0 when FILE is that page, else 1
  */
+#include "base/routes.h"
 #include "base/settings.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
 static const char head[] =
-    ".\\\" Made by settings_manual from src/base/settings.def.\n"
+    ".\\\" Made by settings_manual from src/base/settings.def and routes.def.\n"
     ".TH POSTRIDER.CONF 5 \"\" \"Postrider " POSTRIDER_VERSION "\"\n"
     ".SH NAME\n"
     "postrider.conf \\- the settings of Postrider\n"
@@ -83,6 +84,7 @@ main(int argc, char **argv)
 
 	text_str(&page, head);
 	settings_write_manual(&page);
+	routes_write_manual(&page);
 	text_str(&page, tail);
 	if (argc < 2) {
 		fwrite(page.p, 1, page.n, stdout);
