@@ -3,8 +3,9 @@
  *
  * The groups of system calls are small sets with a purpose; a role is the sum
  * of its groups. Where a call is harmless with some arguments only, its row
- * says with which. Whatever makes a new descriptor reach out (open, socket,
- * connect, bind) is in no group but FILES, which Landlock holds to one tree.
+ * says with which. Whatever makes a new descriptor reach out is in two groups
+ * alone: open in FILES, which Landlock holds to one tree; socket, connect and
+ * bind in CONNECT, for the Internet's protocols, never to listen.
  */
 #include "role/sandbox.h"
 
@@ -25,6 +26,7 @@ enum {
 	ACCEPT	= 1 << 2,	/* on listening sockets that are handed in */
 	THREADS	= 1 << 3,
 	FILES	= 1 << 4,	/* below the working directory */
+	CONNECT	= 1 << 5,	/* outwards, TCP and UDP */
 };
 
 /* ---- the table --------------------------------------------------------- */
@@ -37,6 +39,7 @@ static const struct rights {
 	{ ACCESS,  BASIC | LOOP | ACCEPT },
 	{ STORE,   BASIC | LOOP | ACCEPT | THREADS | FILES },
 	{ SIGNER,  BASIC | LOOP },
+	{ RESOLVER, BASIC | LOOP | ACCEPT | CONNECT },
 	{ METRICS, BASIC | LOOP | ACCEPT },
 };
 
@@ -53,6 +56,7 @@ struct right {
 #define IS(arg, value)		{ arg, SCMP_CMP_EQ, value, 0 }
 #define HAS(arg, bits)		{ arg, SCMP_CMP_MASKED_EQ, bits, bits }
 #define LACKS(arg, bits)	{ arg, SCMP_CMP_MASKED_EQ, bits, 0 }
+#define OF_TYPE(arg, type)	{ arg, SCMP_CMP_MASKED_EQ, 0xf, type }
 
 static const struct right rights[] = {
 	PLAIN(read, BASIC), PLAIN(write, BASIC), PLAIN(readv, BASIC),
@@ -103,6 +107,17 @@ static const struct right rights[] = {
 	WHEN(fcntl, LOOP, IS(1, F_GET_SEALS)),
 
 	PLAIN(accept4, ACCEPT), PLAIN(accept, ACCEPT),
+
+	WHEN2(socket, CONNECT, IS(0, AF_INET), OF_TYPE(1, SOCK_STREAM)),
+	WHEN2(socket, CONNECT, IS(0, AF_INET), OF_TYPE(1, SOCK_DGRAM)),
+	WHEN2(socket, CONNECT, IS(0, AF_INET6), OF_TYPE(1, SOCK_STREAM)),
+	WHEN2(socket, CONNECT, IS(0, AF_INET6), OF_TYPE(1, SOCK_DGRAM)),
+	PLAIN(connect, CONNECT), PLAIN(bind, CONNECT),
+	WHEN(sendto, CONNECT, LACKS(3, MSG_FASTOPEN)),
+	/* What takes away more of one's own rights is welcome at any time. */
+	PLAIN(landlock_create_ruleset, CONNECT),
+	PLAIN(landlock_add_rule, CONNECT),
+	PLAIN(landlock_restrict_self, CONNECT),
 
 	WHEN(clone, THREADS, HAS(0, CLONE_VM | CLONE_THREAD)),
 	WHEN(prctl, THREADS, IS(0, PR_SET_NAME)),
@@ -219,7 +234,8 @@ seccomp_enter(unsigned groups, struct text *why)
 #define FS_REFER	(UINT64_C(1) << 13)	/* version 2 */
 #define FS_TRUNCATE	(UINT64_C(1) << 14)	/* 3 */
 #define FS_IOCTL_DEV	(UINT64_C(1) << 15)	/* 5 */
-#define NET_ALL		UINT64_C(3)		/* 4: bind and connect, TCP */
+#define NET_BIND	(UINT64_C(1) << 0)	/* 4: TCP */
+#define NET_CONNECT	(UINT64_C(1) << 1)
 #define SCOPE_ALL	UINT64_C(3)		/* 6: abstract unix, signal */
 
 #define OWN_TREE	(FS_WRITE_FILE | FS_READ_FILE | FS_READ_DIR |	\
@@ -235,7 +251,11 @@ struct tree {
 	int32_t fd;
 } __attribute__((packed));
 
-enum { RULESET_VERSION = 1, RULE_TREE = 1 };
+struct port_rule {
+	uint64_t allowed, port;
+};
+
+enum { RULESET_VERSION = 1, RULE_TREE = 1, RULE_PORT = 2, NET_SINCE = 4 };
 
 int
 sandbox_landlock_version(void)
@@ -256,7 +276,7 @@ all_rights(int version, struct ruleset *r)
 	if (version >= 3)
 		r->files |= FS_TRUNCATE;
 	if (version >= 4)
-		r->net = NET_ALL;
+		r->net = NET_BIND | NET_CONNECT;
 	if (version >= 5)
 		r->files |= FS_IOCTL_DEV;
 	if (version >= 6)
@@ -280,7 +300,27 @@ allow_own_tree(int ruleset, uint64_t known)
 }
 
 static int
-landlock_enter(bool own_tree, struct text *why)
+allow_port(int ruleset, uint64_t allowed, uint16_t port)
+{
+	struct port_rule rule = { allowed, port };
+
+	return (int)syscall(SYS_landlock_add_rule, ruleset, RULE_PORT, &rule,
+	    0);
+}
+
+/* Who connects may choose its own address, but no port to be found at. */
+static int
+allow_groups(int ruleset, const struct ruleset *all, unsigned groups)
+{
+	if ((groups & FILES) != 0 && allow_own_tree(ruleset, all->files) != 0)
+		return -1;
+	if ((groups & CONNECT) != 0 && (all->net & NET_BIND) != 0)
+		return allow_port(ruleset, NET_BIND, 0);
+	return 0;
+}
+
+static int
+landlock_enter(unsigned groups, struct text *why)
 {
 	int version = sandbox_landlock_version(), fd, r;
 	struct ruleset all;
@@ -289,16 +329,37 @@ landlock_enter(bool own_tree, struct text *why)
 	if (version == 0)
 		return 1;	/* seccomp alone, then */
 	n = all_rights(version, &all);
+	if ((groups & CONNECT) != 0)
+		all.net &= ~NET_CONNECT;
 	fd = (int)syscall(SYS_landlock_create_ruleset, &all, n, 0);
 	r = fd < 0 ? -1 : 0;
-	if (r == 0 && own_tree)
-		r = allow_own_tree(fd, all.files);
+	if (r == 0)
+		r = allow_groups(fd, &all, groups);
 	if (r == 0)
 		r = (int)syscall(SYS_landlock_restrict_self, fd, 0);
 	if (r != 0)
 		text_printf(why, "landlock: %s", strerrordesc_np(errno));
 	if (fd >= 0)
 		close(fd);
+	return r == 0 ? 1 : -1;
+}
+
+int
+sandbox_connect_only(const uint16_t *ports, size_t count)
+{
+	struct ruleset net = { .net = NET_CONNECT };
+	int fd, r = 0;
+
+	if (sandbox_landlock_version() < NET_SINCE)
+		return 0;
+	fd = (int)syscall(SYS_landlock_create_ruleset, &net, 16, 0);
+	if (fd < 0)
+		return -1;
+	for (size_t i = 0; i < count && r == 0; i++)
+		r = allow_port(fd, NET_CONNECT, ports[i]);
+	if (r == 0)
+		r = (int)syscall(SYS_landlock_restrict_self, fd, 0);
+	close(fd);
 	return r == 0 ? 1 : -1;
 }
 
@@ -339,7 +400,7 @@ sandbox_enter(enum role_bit role, struct text *why)
 		text_printf(why, "privileges: %s", strerrordesc_np(errno));
 		return -1;
 	}
-	if (landlock_enter((groups & FILES) != 0, why) != 1)
+	if (landlock_enter(groups, why) != 1)
 		return -1;
 	return seccomp_enter(groups, why);
 }

@@ -8,8 +8,9 @@
  *	seccomp		the system calls of the role's row; others give EPERM,
  *			those that only an intruder makes end the process
  *	Landlock	no file at all, or the working directory's tree; no TCP
- *			connection or binding, no abstract socket, no signal to
- *			outside; as far as the kernel knows them
+ *			connection but for those whose work it is, no TCP port to
+ *			be found at, no abstract socket, no signal to outside; as
+ *			far as the kernel knows them
  *	besides		no new privileges, no capability, no core dump, not
  *			traceable, no further process
  */
@@ -22,6 +23,11 @@
 
 /* 1; -1 and *why: then the process must not go on. */
 int sandbox_enter(enum role_bit, struct text *why);
+/*
+ * For one that connects: from now on to these TCP ports alone. 1; 0 the kernel
+ * cannot say so; -1.
+ */
+int sandbox_connect_only(const uint16_t *ports, size_t count);
 /* The version of Landlock in force, 0: the kernel has none. */
 int sandbox_landlock_version(void);
 

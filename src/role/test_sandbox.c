@@ -32,7 +32,8 @@
 
 #include <cmocka.h>
 
-static const enum role_bit all[] = { MX, ACCESS, STORE, SIGNER, METRICS };
+static const enum role_bit all[] = { MX, ACCESS, STORE, SIGNER, METRICS,
+	RESOLVER };
 
 static int listener = -1;		/* on a port of the loopback */
 static int spare = -1;			/* another, to be misused */
@@ -124,8 +125,26 @@ listen_on_a_port(void)
 	struct sockaddr_in any = { .sin_family = AF_INET };
 	int fd = socket(AF_INET, SOCK_STREAM, 0);
 
-	return fd < 0 ? -1 : bind(fd, (const struct sockaddr *)&any,
-	    sizeof(any));
+	if (fd < 0 || bind(fd, (const struct sockaddr *)&any,
+	    sizeof(any)) != 0)
+		return -1;
+	return listen(fd, 1);
+}
+
+static int
+take_a_port(void)
+{
+	struct sockaddr_in a = { .sin_family = AF_INET };
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+	a.sin_port = htons((uint16_t)(20000 + getpid() % 10000));
+	return fd < 0 ? -1 : bind(fd, (const struct sockaddr *)&a, sizeof(a));
+}
+
+static int
+open_a_raw_socket(void)
+{
+	return socket(AF_INET, SOCK_RAW, IPPROTO_ICMP);
 }
 
 static int
@@ -359,6 +378,8 @@ static const struct {
 	{ "write its own memory", read_own_memory },
 	{ "connect out", connect_out },
 	{ "listen on a port", listen_on_a_port },
+	{ "take a port", take_a_port },
+	{ "open a raw socket", open_a_raw_socket },
 	{ "send a datagram", send_a_datagram },
 	{ "connect to a local service", connect_to_a_local_service },
 	{ "connect by sending", connect_by_sending },
@@ -398,6 +419,18 @@ needs_landlock(size_t i)
 	    attempts[i].fn == read_own_memory);
 }
 
+/* Those whose work it is to connect may; the port is Landlock's matter. */
+static bool
+is_its_work(enum role_bit role, size_t i)
+{
+	if (role == STORE)
+		return needs_landlock(i);
+	return role == RESOLVER && (attempts[i].fn == connect_out ||
+	    attempts[i].fn == send_a_datagram ||
+	    (attempts[i].fn == take_a_port &&
+	    sandbox_landlock_version() < 4));
+}
+
 static void
 attempts_fail(void **state)
 {
@@ -405,7 +438,7 @@ attempts_fail(void **state)
 	for (size_t r = 0; r < ARRAY_LEN(all); r++)
 		for (size_t i = 0; i < ARRAY_LEN(attempts); i++)
 			if (inside(all[r], attempts[i].fn) == WORKED &&
-			    !(all[r] == STORE && needs_landlock(i)))
+			    !is_its_work(all[r], i))
 				fail_msg("%s could %s", role_name(all[r]),
 				    attempts[i].what);
 }
@@ -424,6 +457,7 @@ attempts_work_outside(void **state)
 		if (fn != open_a_file && fn != open_beside_the_own_tree &&
 		    fn != connect_out && fn != connect_to_a_local_service &&
 		    fn != make_a_process && fn != listen_on_a_port &&
+		    fn != take_a_port &&
 		    fn != connect_by_sending && fn != limit_a_process &&
 		    fn != signal_a_thread_elsewhere &&
 		    fn != map_code_from_memory && fn != limit_oneself &&
@@ -597,6 +631,51 @@ the_store_has_its_tree_and_threads(void **state)
 		assert_int_equal(inside(STORE, use_own_tree), WORKED);
 }
 
+static int
+connect_where_it_is_told(void)
+{
+	uint16_t port = ntohs(there.sin_port);
+
+	if (sandbox_connect_only(&port, 1) != 1)
+		return -1;
+	return connect_out();
+}
+
+static int
+connect_elsewhere(void)
+{
+	static const uint16_t dns = 53;
+
+	return sandbox_connect_only(&dns, 1) != 1 ? 1 : connect_out();
+}
+
+static int
+ask_by_udp(void)
+{
+	struct sockaddr_in any = { .sin_family = AF_INET };
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK,
+	    IPPROTO_UDP);
+
+	if (fd < 0 || bind(fd, (const struct sockaddr *)&any,
+	    sizeof(any)) != 0)
+		return -1;
+	return (int)sendto(fd, "x", 1, 0, (const struct sockaddr *)&there,
+	    sizeof(there));
+}
+
+static void
+the_resolver_asks_servers_alone(void **state)
+{
+	(void)state;
+	assert_int_equal(inside(RESOLVER, connect_out), WORKED);
+	assert_int_equal(inside(RESOLVER, ask_by_udp), WORKED);
+	if (sandbox_landlock_version() < 4)
+		return;
+	assert_int_equal(inside(RESOLVER, connect_where_it_is_told), WORKED);
+	assert_int_equal(inside(RESOLVER, connect_elsewhere), REFUSED);
+	assert_int_equal(inside(MX, connect_where_it_is_told), REFUSED);
+}
+
 /* ---- the surroundings -------------------------------------------------- */
 
 static int
@@ -670,6 +749,8 @@ main(void)
 		cmocka_unit_test(other_calls_say_eperm),
 		cmocka_unit_test_setup(roles_can_work, drain_setup),
 		cmocka_unit_test(the_store_has_its_tree_and_threads),
+		cmocka_unit_test_setup(the_resolver_asks_servers_alone,
+		    drain_setup),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);
