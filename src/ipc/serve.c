@@ -3,7 +3,8 @@
  *
  * Threads stand in groups, each with its own links; a machine with few cores
  * has one. Which thread of a group reads is serve_turn.c's business; answers
- * that wait for the disk are serve_sync.c's; sending is serve_peer.c's.
+ * that wait for the disk are serve_sync.c's; handlers that wait on fibers
+ * serve_fiber.c's; sending is serve_peer.c's.
  *
  * Only a leader takes links away; whoever works for one holds a reference,
  * and gone() runs when the last is dropped.
@@ -207,27 +208,36 @@ takes_long(enum verb verb)
 	    codecs[verb].ms > 60 * 1000;
 }
 
+void
+serve_call(const struct server *s, const struct caller *who,
+    struct arena *arena, enum verb verb, uint32_t number,
+    union any_message *request, struct frame *answer)
+{
+	union any_message reply;
+
+	codecs[verb].reply.init(&reply);
+	if (!dispatch(s, verb, who, arena, request, &reply))
+		*(enum result *)&reply = RESULT_INVALID;
+	encode_reply(answer, verb, number, &reply);
+	codec_release(verb, FRAME_REPLY, &reply, false);
+	codec_release(verb, FRAME_CALL, request, false);
+}
+
 static void
 handle_call(struct worker *w, struct peer *p, enum verb verb,
     uint32_t number, union any_message *request)
 {
 	struct server *s = w->group->server;
-	union any_message reply;
 
 	w->deferred = false;
 	w->ticket = 0;
 	if (takes_long(verb))
 		turn_leave(w, TURN_HANDLING);
-	codecs[verb].reply.init(&reply);
-	if (!dispatch(s, verb, &p->caller, w->arena, request, &reply))
-		*(enum result *)&reply = RESULT_INVALID;
-	encode_reply(&w->frame, verb, number, &reply);
+	serve_call(s, &p->caller, w->arena, verb, number, request, &w->frame);
 	if (w->deferred)
 		sync_defer(s, w, p, verb, number);
 	else
 		peer_answer(p, &w->frame);
-	codec_release(verb, FRAME_REPLY, &reply, false);
-	codec_release(verb, FRAME_CALL, request, false);
 	arena_reset(w->arena);
 	if (codec_is_secret(verb))
 		secret_wipe(w->input, w->input_n);
@@ -282,9 +292,15 @@ objection(const struct server *s, struct peer *p, const struct frame_in *f)
 static int
 take_frame(struct worker *w, struct peer *p, struct frame_in *f)
 {
-	const char *why = objection(w->group->server, p, f);
+	struct server *s = w->group->server;
+	const char *why = objection(s, p, f);
 	union any_message m;
 
+	if (why == NULL && s->on_fibers && f->kind == FRAME_CALL) {
+		if (fiber_take(s, p, f) == 1)
+			return 1;
+		why = "a malformed frame";
+	}
 	if (why == NULL && codec_decode(f, &m) == 0)
 		why = "a malformed frame";
 	if (why != NULL) {
@@ -463,6 +479,7 @@ server_stop(struct server *s)
 		worker_close(&s->workers[i]);
 	}
 	sync_stop(s);
+	fiber_cancel_all(s);
 	free(s->workers);
 	s->workers = NULL;
 	s->worker_count = 0;
@@ -475,7 +492,8 @@ server_free(struct server **sp)
 
 	if (s == NULL)
 		return;
-	must(s->worker_count == 0);
+	must(s->worker_count == 0 && s->busy == NULL);
+	fiber_free_spares(s);
 	for (size_t i = 0; i < s->group_count; i++)
 		if (s->groups[i].watch.fn != NULL)
 			watch_clear(&s->groups[i].watch);
@@ -523,6 +541,13 @@ server_on_loop(struct server *s)
 			return -1;
 	}
 	return 1;
+}
+
+int
+server_on_fibers(struct server *s)
+{
+	s->on_fibers = true;
+	return server_on_loop(s);
 }
 
 /* ---- notes -------------------------------------------------------------- */

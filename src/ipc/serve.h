@@ -79,6 +79,13 @@ void server_stop(struct server *);
 /* Or on this thread's loop: handlers must not wait. */
 int  server_on_loop(struct server *);
 /*
+ * Or each handler on a fiber of this thread's loop: it may wait, and others
+ * are handled meanwhile; a link's credits bound how many. server_stop() cancels
+ * those that wait; the server may be freed when server_busy() says none.
+ */
+int  server_on_fibers(struct server *);
+size_t server_busy(const struct server *);
+/*
  * Tell the peer of a link, from any thread, without waiting. 1; 0 the
  * link is gone; -1 its buffer is full: the peer is told later that notes were lost.
  */

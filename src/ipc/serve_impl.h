@@ -1,5 +1,5 @@
 /*
- * serve_impl.h - a server, as serve.c, serve_turn.c and serve_sync.c share it.
+ * serve_impl.h - a server, as serve.c and the other serve_*.c share it.
  */
 #ifndef IPC_SERVE_IMPL_H
 #define IPC_SERVE_IMPL_H
@@ -56,6 +56,9 @@ struct server {
 	size_t accepted;
 	struct worker *workers, *loop_worker;
 	size_t worker_count;
+	bool on_fibers;
+	struct task *busy, *spare;	/* serve_fiber.c's */
+	size_t spares;
 	bool syncing;			/* the sync thread runs */
 	pthread_t sync_thread;
 	pthread_mutex_t sync_lock;	/* of what follows */
@@ -89,7 +92,18 @@ void sync_stop(struct server *);
 void sync_defer(struct server *, struct worker *, struct peer *, enum verb,
     uint32_t number);
 
+/* -- serve_fiber.c */
+/* A call: its handler runs on a fiber, and the answer follows. 1; 0 it is
+ * malformed. */
+int  fiber_take(struct server *, struct peer *, struct frame_in *);
+void fiber_cancel_all(struct server *);
+void fiber_free_spares(struct server *);
+
 /* -- serve.c */
+/* The request is handled and released; *answer is to be sent. */
+void serve_call(const struct server *, const struct caller *, struct arena *,
+    enum verb, uint32_t number, union any_message *request,
+    struct frame *answer);
 void serve_release(struct server *, struct peer *);
 /* An answer without its fields: there was no making the whole one. */
 void serve_encode_failure(struct frame *, enum verb, uint32_t number,
