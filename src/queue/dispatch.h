@@ -13,10 +13,12 @@
  *   things go well (slow start, then one by one), halves when the destination
  *   is busy, and closes when it is down: then one item is tried, each time
  *   after a longer wait, and the rest stays where it is;
- * - not faster than the destination's rate.
+ * - not faster than the destination's rate;
+ * - urgent mail (a priority above 0) before other, where there is a line.
  *
  * So a dead destination costs one attempt now and then however much waits
- * for it. Pure but for memory: time comes as an argument. The owner locks.
+ * for it. Every step takes the same time however much waits, or its
+ * logarithm. Pure but for memory: time comes as an argument. The owner locks.
  */
 #ifndef QUEUE_DISPATCH_H
 #define QUEUE_DISPATCH_H
@@ -34,9 +36,13 @@ struct destination;
  * MX, by the rules of a route), "ROUTE/" (where the route leads; all its
  * domains together).
  */
-struct dispatch_item {
-	struct dispatch_item *next;	/* the dispatcher's own */
-	struct destination *at;		/* NULL: nowhere */
+struct dispatch_link {
+	struct dispatch_link *next, *prev;
+};
+
+struct dispatch_item {			/* zeroed: nowhere */
+	struct dispatch_link link;	/* the dispatcher's own */
+	struct cell *cell;		/* NULL: nowhere */
 };
 
 struct dispatch_limits {		/* of a destination */
@@ -65,6 +71,9 @@ size_t dispatch_take(struct dispatch *, struct span prefer,
 /* n items that were taken are settled; state as relay says it. */
 void dispatch_done(struct dispatch *, struct destination *, size_t n,
     enum destination_state, struct span reason, monotime_t now);
+/* An item is under way already (its taker says so): as if it was taken. */
+struct destination *dispatch_claim(struct dispatch *, struct span destination,
+    const struct dispatch_limits *);
 /* They were lost with their taker: nothing is known of the destination. */
 void dispatch_lost(struct dispatch *, struct destination *, size_t n);
 /* Forget that it is down; NULL: that any is. */
@@ -80,10 +89,10 @@ struct destination_view {
 void dispatch_walk(struct dispatch *, void (*fn)(void *,
     const struct destination_view *), void *arg);
 void dispatch_view(const struct destination *, struct destination_view *);
-/* Items waiting at destinations that are down, oldest first, while fn says
- * true: for those whose time is over. fn may dispatch_remove() its item. */
-void dispatch_walk_down(struct dispatch *, bool (*fn)(void *,
-    struct dispatch_item *, struct destination *), void *arg);
+/* Where an item waits. */
+struct destination *dispatch_at(const struct dispatch_item *);
 size_t dispatch_waiting(const struct dispatch *);
+/* Take everything out, one item at a time; NULL: that was the last. */
+struct dispatch_item *dispatch_empty(struct dispatch *);
 
 #endif

@@ -16,6 +16,7 @@ enum {
 	ORIGINAL_LIMIT = 600,
 	ENVID_LIMIT = 100,
 	DELIVERED_TO_LIMIT = 16384,
+	HEAD_LIMIT = 2048,
 	PRIORITY_MAX = 9,
 	RECIPIENT_LEAST = 4 + 4 + 4 + 1 + 4,	/* bytes of the shortest one */
 };
@@ -55,6 +56,7 @@ envelope_encode(const struct envelope *e, struct text *out)
 	put_u8(out, e->warned);
 	put_i64(out, e->next_attempt);
 	put_bytes(out, e->domain);
+	put_bytes(out, e->head);
 	put_bytes(out, e->envid);
 	put_bytes(out, e->sender);
 	put_bytes(out, e->message_id);
@@ -123,6 +125,7 @@ envelope_decode(struct span record, struct arena *arena, struct envelope *e)
 	e->warned = get_u8(&c) != 0;
 	e->next_attempt = get_i64(&c);
 	e->domain = get_bytes(&c, ADDRESS_LIMIT);
+	e->head = get_bytes(&c, HEAD_LIMIT);
 	e->envid = get_bytes(&c, ENVID_LIMIT);
 	e->sender = get_bytes(&c, ADDRESS_LIMIT);
 	e->message_id = get_bytes(&c, MESSAGE_ID_LIMIT);

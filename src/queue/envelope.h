@@ -66,6 +66,7 @@ struct envelope {
 	bool warned;			/* the sender was told of the delay */
 	int64_t next_attempt;		/* seconds since 1970 UTC */
 	struct span domain;		/* of all recipients, outside; "" here */
+	struct span head;		/* fields to be sent before the message */
 	struct span envid;		/* RFC 3461, decoded; "" none */
 	struct span sender;		/* "" is the null sender */
 	struct span message_id;		/* of the header, with its angles */
