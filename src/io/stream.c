@@ -270,6 +270,20 @@ stream_fill(struct stream *s, monotime_t deadline)
 	}
 }
 
+/* The kernel keeps what came before the connection broke. */
+bool
+stream_salvage(struct stream *s)
+{
+	int error = s->error;
+
+	s->error = 0;
+	s->readable = true;
+	while (!s->ended && input_room(&s->in) && read_some(s) == 1)
+		;
+	s->error = error;
+	return buffer_held(&s->in) > 0;
+}
+
 int
 stream_line(struct stream *s, struct span *line, size_t max,
     monotime_t deadline)

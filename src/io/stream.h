@@ -44,6 +44,11 @@ void stream_take(struct stream *, size_t n);
  */
 int stream_fill(struct stream *, monotime_t deadline);
 /*
+ * After a failure (a write the peer would not take): what it had said before
+ * that, added to stream_input. Never waits. true: something is at hand.
+ */
+bool stream_salvage(struct stream *);
+/*
  * The next line up to and with its LF, still in the buffer: valid until the
  * next fill; take it with stream_take(line.n). 1; 0 closed before a line
  * (what came stays in stream_input); -1, with EMSGSIZE when max bytes hold

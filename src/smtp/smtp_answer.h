@@ -6,6 +6,7 @@
 
 #include "base/arena.h"
 #include "base/base.h"
+#include "base/text.h"
 
 enum {
 	ANSWER_LINE_MAX = 2048,		/* RFC 5321 4.5.3.1.5 says 512 */
