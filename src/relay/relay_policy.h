@@ -3,16 +3,15 @@
  *
  * One answer for a destination, found before the first connection and kept
  * for a short while: by its route, DANE (RFC 7672), MTA-STS (RFC 8461), or
- * nothing. Then one for each host connected to. On a fiber.
+ * nothing. Then one for each host connected to. On a fiber. Whom to ask and the
+ * settings are in relay.h.
  */
 #ifndef RELAY_RELAY_POLICY_H
 #define RELAY_RELAY_POLICY_H
 
 #include "base/arena.h"
 #include "base/routes.h"
-#include "base/settings.h"
 #include "io/tls.h"
-#include "ipc/call.h"
 #include "verify/resolve.h"
 
 enum policy_kind {
@@ -47,6 +46,7 @@ struct policy_host {
 	bool need_tls;		/* no message without */
 	bool fall_back;		/* when the handshake fails: again without */
 	bool temporary;		/* TLSA lookup failed: this host later */
+	bool mismatch;		/* MTA-STS does not name the host */
 	enum policy_kind kind;	/* what decided about it */
 	struct span tlsa;	/* its records as text, one a line */
 	struct tls_peer peer;	/* how the handshake is checked; everything
@@ -54,12 +54,6 @@ struct policy_host {
 	struct span reason;	/* "dane: 2 usable TLSA records" */
 };
 
-/*
- * Again after a reload. settings stay as long as they are the last ones;
- * https: with whose authorities policy hosts are checked.
- */
-void relay_policy_setup(struct link *store, const struct settings *,
-    struct tls_client *https);
 /*
  * domain: of the recipients, or the HOST of a route. mx_secure: the MX answer
  * was validated, one that says there are none too; true for a route to
