@@ -4,8 +4,12 @@
 #include "store/keeper.h"
 #include "base/log.h"
 #include "store/auth.h"
+#include "store/limit.h"
+#include "store/mask.h"
 #include "store/mailboxes.h"
 #include "store/queue.h"
+#include "store/suppress.h"
+#include "store/tls_kept.h"
 #include "store/trace.h"
 
 #include <stdlib.h>
@@ -62,7 +66,13 @@ static const struct chore {
 	{ "maintain_mailboxes",	1,	1,	maintain_mailboxes },
 	{ "collect_unlinked",	5,	5,	collect_unlinked },
 	{ "expire_dialogues",	10,	10,	expire_dialogues },
+	{ "limit_save",		60,	60,	limit_save },
+	{ "mask_save",		60,	60,	mask_save },
+	{ "tlsrpt_send",	30,	60,	tlsrpt_send },
 	{ "trace_expire",	60,	3600,	trace_expire },
+	{ "sts_expire",		3600,	86400,	sts_expire },
+	{ "suppress_expire",	120,	3600,	suppress_expire },
+	{ "limit_expire",	180,	86400,	limit_expire },
 	{ "collect_orphans",	3600,	86400,	collect_orphans },
 };
 

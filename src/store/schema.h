@@ -20,6 +20,8 @@ enum partition_kind {
 	PARTITION_QUEUE = 5,		/* id 0. envelopes */
 	PARTITION_TRACE = 6,		/* id: day. steps of messages' ways */
 	PARTITION_SENDERS = 7,		/* id 0. what our senders may, and did */
+	PARTITION_STS = 8,		/* id 0. MTA-STS policies of others */
+	PARTITION_TLSRPT = 9,		/* id: day. counts for TLS reports */
 };
 
 /*
@@ -76,6 +78,13 @@ enum queue_key {			/* queue.c */
 enum trace_key {			/* trace.c */
 	TRACE_STEPS = 'q',		/* token attempt: trace_row records */
 	TRACE_MESSAGE_ID = 'm',		/* hash token: nothing */
+};
+enum sts_key {				/* sts.c */
+	STS_POLICY = 'p',		/* domain: policy, from when to when */
+};
+enum tlsrpt_key {			/* tlsrpt.c */
+	TLSRPT_DOMAIN = 'd',		/* domain: who asks, rows of counts */
+	TLSRPT_TOKEN = 't',		/* token that was added: nothing */
 };
 
 enum { STORE_FORMAT = 1 };
