@@ -121,8 +121,9 @@ endless(void **state)
 			http_answer_feed(&a, span_str(starts[i]));
 			for (; s == HTTP_MORE && fed < 200000; fed += 1)
 				s = http_answer_feed(&a, span_str(more[j]));
-			assert_int_equal(s, HTTP_BAD);
+			assert_int_not_equal(s, HTTP_MORE);
 			assert_true(a.body.n <= 1000);
+			assert_true(a.head <= HTTP_HEAD_MAX + 100);
 			http_answer_free(&a);
 		}
 }

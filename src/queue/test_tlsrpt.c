@@ -6,6 +6,7 @@
 #include <cmocka.h>
 
 #include <jansson.h>
+#include <stdio.h>
 #include <zlib.h>
 
 #include "mail/encode.h"
@@ -25,7 +26,7 @@ row(const char *result, const char *host, uint64_t count)
 static void
 counts(void **state)
 {
-	struct tlsrpt *t = tlsrpt_new(3, 100000), *u = tlsrpt_new(3, 100000);
+	struct tlsrpt *t = tlsrpt_new(3, 100000), *u = tlsrpt_new(10, 100000);
 	struct text out = TEXT_INIT(0), again = TEXT_INIT(0);
 	struct cursor c;
 	struct tlsrpt_row r = row("", "", 2);

@@ -5,6 +5,8 @@
 #include "store/keeper.h"
 #include "store/tls_kept.h"
 
+#include <stdio.h>
+
 enum { DAY = 86400 };
 static const int64_t midnight = 20000 * (int64_t)DAY;
 
