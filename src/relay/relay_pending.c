@@ -3,7 +3,6 @@
  * its module comes; then this file does.
  */
 #include "relay/relay_post.h"
-#include "relay/relay_sign.h"
 
 #include "mail/convert.h"
 
@@ -14,20 +13,6 @@ relay_post(struct span url, struct span message, struct text *reason,
 	(void)url, (void)message, (void)answer;
 	text_str(reason, "4.3.0 not yet");
 	return RELAY_DEFERRED;
-}
-
-void
-relay_sign_setup(struct link *signer)
-{
-	(void)signer;
-}
-
-int
-relay_sign(const struct envelope *e, struct span message, bool converted,
-    struct text *head)
-{
-	(void)e, (void)message, (void)converted, (void)head;
-	return 0;
 }
 
 void

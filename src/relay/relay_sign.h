@@ -17,6 +17,8 @@
 #include "queue/envelope.h"
 
 void relay_sign_setup(struct link *signer);
+/* What is remembered of keys, the DNS and signatures: for tests. */
+void relay_sign_forget(void);
 /*
  * Append the signature fields to `head`. message: as it will be sent, header
  * and body; converted: it is another form of the body than was stored.
