@@ -85,6 +85,15 @@ tell_certificate(struct child *c)
 	tell(c, VERB_certificate, &chain);	/* empty: no TLS */
 }
 
+static void
+tell_dkim(struct child *c)
+{
+	struct dkim_secrets_note note = {
+		.keys = BLOB_OF(text_span(&household.dkim)) };
+
+	tell(c, VERB_dkim_secrets, &note);
+}
+
 void
 children_tell_log(void)
 {
@@ -104,6 +113,13 @@ children_tell_certificate(void)
 {
 	for (size_t i = 0; i < household.child_count; i++)
 		tell_certificate(&household.children[i]);
+}
+
+void
+children_tell_dkim(void)
+{
+	for (size_t i = 0; i < household.child_count; i++)
+		tell_dkim(&household.children[i]);
 }
 
 /* Its own memory to write to; metrics may look at everyone's. */
@@ -200,7 +216,28 @@ hang_up(struct child *c)
 	c->line.fd = -1;
 }
 
-/* The one word a role says. 1, 0 nothing more now. */
+/* A role is ready, once. 1, 0. */
+static int
+hear_ready(struct child *c)
+{
+	if (c->ready) {
+		child_kill(c, "it said ready twice");
+		return 0;
+	}
+	c->ready = c->ever_ready = true;
+	household.on_ready(c);
+	return 1;
+}
+
+/* The two words a role may say: signer has one of its own. */
+static bool
+may_say(const struct child *c, const struct frame_in *f)
+{
+	return f->kind == FRAME_NOTE && (f->verb == VERB_ready ||
+	    (f->verb == VERB_dkim_used && c->role->bit == SIGNER));
+}
+
+/* What a role says. 1, 0 nothing more now. */
 static int
 hear(struct child *c, char *buffer)
 {
@@ -216,21 +253,19 @@ hear(struct child *c, char *buffer)
 			child_kill(c, NULL);
 		return 0;
 	}
-	if (r != 1 || f.verb != VERB_ready || f.kind != FRAME_NOTE ||
-	    codec_decode(&f, &m) != 1) {
+	if (r != 1 || !may_say(c, &f) || codec_decode(&f, &m) != 1) {
 		if (r == 1)
 			frame_in_close(&f);
 		child_kill(c, "it said something else than ready");
 		return 0;
 	}
-	codec_release(VERB_ready, FRAME_NOTE, &m, true);
-	if (c->ready) {
-		child_kill(c, "it said ready twice");
-		return 0;
-	}
-	c->ready = c->ever_ready = true;
-	household.on_ready(c);
-	return 1;
+	if (f.verb == VERB_ready)
+		r = hear_ready(c);
+	else
+		household.on_dkim_used(m.dkim_used_note.domain,
+		    m.dkim_used_note.selector);
+	codec_release((enum verb)f.verb, FRAME_NOTE, &m, true);
+	return r;
 }
 
 static void
@@ -331,6 +366,7 @@ tell_everything(struct child *c)
 	tell_settings(c);
 	tell(c, VERB_grant_key, &grant);
 	tell_certificate(c);
+	tell_dkim(c);
 	tell_ports(c);
 	for (size_t i = 0; i < household.child_count; i++) {
 		link_two(c, &household.children[i]);

@@ -38,6 +38,7 @@ struct port {
 struct household {
 	struct settings settings;
 	struct certificate certificate;
+	struct text dkim;		/* dkim_secret records */
 	uint8_t ticket_key[80], grant_key[32];
 	struct port ports[PORTS_MAX];
 	size_t port_count;
@@ -48,6 +49,7 @@ struct household {
 	int store_directory;
 	bool stopping;
 	void (*on_ready)(struct child *);
+	void (*on_dkim_used)(struct span domain, struct span selector);
 	/* A child that never was ready died so often: give up? */
 	void (*on_failing)(struct child *);
 };
@@ -67,6 +69,7 @@ bool children_ready(void);
 /* After a reload: to everyone who may hear it. */
 void children_tell_settings(void);
 void children_tell_certificate(void);
+void children_tell_dkim(void);
 void children_tell_log(void);
 
 #endif

@@ -60,6 +60,15 @@ control_ready(void)
 }
 
 void
+control_dkim_used(struct span domain, struct span selector)
+{
+	struct dkim_used_note note = { .domain = domain,
+	    .selector = selector };
+
+	send_note(VERB_dkim_used, &note);
+}
+
+void
 control_done(void)
 {
 	loop_stop();
@@ -144,6 +153,9 @@ take_note(enum verb verb, const union any_message *m)
 		break;
 	case VERB_private_key:
 		TELL(private_key, m->private_key_note.pem);
+		break;
+	case VERB_dkim_secrets:
+		TELL(dkim_secrets, m->dkim_secrets_note.keys.bytes);
 		break;
 	case VERB_grant_key:
 		TELL(grant_key, m->grant_key_note.key);

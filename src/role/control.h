@@ -27,6 +27,7 @@ struct role_events {
 	void (*settings)(const struct settings *);
 	void (*certificate)(struct span chain, struct span ticket_key);
 	void (*private_key)(int pem);
+	void (*dkim_secrets)(struct span keys);	/* dkim_secret */
 	void (*grant_key)(struct span);
 	void (*listen)(enum protocol, int socket);
 	void (*peer)(enum role_bit, unsigned instance, int socket);
@@ -40,6 +41,7 @@ extern const struct role_events edge_events, store_events, signer_events,
 const struct control *control_self(void);
 void control_ready(void);
 void control_done(void);
+void control_dkim_used(struct span domain, struct span selector);
 /* It cannot go on: one line for the operator, then the end. */
 _Noreturn void control_fail(const char *event, struct span why);
 

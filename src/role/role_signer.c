@@ -1,9 +1,9 @@
 /*
  * role_signer.c - holds the private keys; answers signature requests only.
  *
- * It signs nothing but what a TLS handshake signs: a captured edge process
- * can use the key for TLS while it is captured, and for nothing else, and it
- * never sees the key. After a reload the older keys stay, for the sessions
+ * A TLS key signs nothing but what a TLS handshake signs: a captured edge
+ * process can use the key for TLS while it is captured, and for nothing else,
+ * and it never sees the key. What a domain's key signs: signer_dkim.c. After a reload the older keys stay, for the sessions
  * that were shown the older certificate a moment ago.
  */
 #include "base/log.h"
@@ -12,6 +12,7 @@
 #include "io/tls.h"
 #include "ipc/serve.h"
 #include "role/control.h"
+#include "role/signer_dkim.h"
 
 #include <sys/stat.h>
 #include <unistd.h>
@@ -62,7 +63,11 @@ sign(void *arg, const struct caller *who, struct arena *arena,
 		    log_int("instance", who->instance));
 }
 
-static const struct handlers handlers = { .sign = sign };
+static const struct handlers handlers = {
+	.sign = sign,
+	.dkim_keys = signer_dkim_keys,
+	.dkim_sign = signer_dkim_sign,
+};
 
 /* ---- what the supervisor tells ----------------------------------------- */
 
@@ -151,12 +156,14 @@ on_stop(int64_t grace_ms)
 	server_stop(signer.server);
 	for (size_t i = 0; i < KEYS_MAX; i++)
 		tls_key_free(&signer.keys[i].key);
+	signer_dkim_forget();
 	control_done();
 }
 
 const struct role_events signer_events = {
 	.settings = on_settings,
 	.private_key = on_private_key,
+	.dkim_secrets = signer_dkim_take,
 	.peer = on_peer,
 	.start = on_start,
 	.stop = on_stop,

@@ -8,6 +8,7 @@
 #include "io/loop.h"
 #include "role/child.h"
 #include "role/datadir.h"
+#include "role/dkim_keys.h"
 #include "role/log_sink.h"
 #include "role/notify.h"
 #include "role/ports.h"
@@ -28,6 +29,9 @@ enum {
 	STOP_LAST = 30000,		/* for the store to close its files */
 	PORT_OFFSET_MAX = 60000,
 	TICKET_TIME = 24 * 3600 * 1000,
+	DKIM_TIME = 3600 * 1000,	/* keys are looked after so often */
+	DKIM_SOON = 1000,
+	DKIM_ALL_MAX = 256 << 20,
 };
 
 static struct {
@@ -37,7 +41,7 @@ static struct {
 	int directory, lock;
 	bool announced;			/* every role was ready once */
 	int status;			/* of our exit */
-	struct timer watchdog, deadline, tickets;
+	struct timer watchdog, deadline, tickets, dkim;
 } run;
 
 static _Noreturn void
@@ -89,6 +93,95 @@ on_ticket_time(struct timer *t)
 	random_bytes(household.ticket_key, sizeof(household.ticket_key));
 	children_tell_certificate();
 	timer_set(t, clock_after(TICKET_TIME));
+}
+
+/* ---- keys of domains ----------------------------------------------------- */
+
+static void
+on_bad_key(void *arg, const char *path, struct span why)
+{
+	(void)arg;
+	log_event(LOG_LEVEL_ERROR, "dkim.key", log_str("file", path),
+	    log_text("error", why));
+}
+
+/* What cannot be read is left out: mail goes on, if need be unsigned. */
+static void
+read_dkim(void)
+{
+	struct text why = TEXT_INIT(1024), fresh = TEXT_INIT(DKIM_ALL_MAX);
+
+	if (dkim_keys_pack(run.directory, on_bad_key, NULL, &fresh,
+	    &why) != 1 || text_full(&fresh)) {
+		log_event(LOG_LEVEL_ERROR, "dkim.keys",
+		    log_text("error", why.n > 0 ? text_span(&why) :
+		    SPAN("there are too many")));
+		text_wipe(&fresh);
+	} else {
+		text_wipe(&household.dkim);
+		household.dkim = fresh;
+		children_tell_dkim();
+	}
+	text_free(&why);
+}
+
+static void
+on_dkim_made(struct span domain, struct span selector)
+{
+	log_event(LOG_LEVEL_WARNING, "dkim.publish",
+	    log_text("domain", domain), log_text("selector", selector));
+}
+
+static void
+on_dkim_deleted(struct span domain, struct span selector)
+{
+	log_event(LOG_LEVEL_INFO, "dkim.deleted",
+	    log_text("domain", domain), log_text("selector", selector));
+}
+
+static void
+on_dkim_failed(struct span domain, struct span why)
+{
+	log_event(LOG_LEVEL_ERROR, "dkim.keys", log_text("domain", domain),
+	    log_text("error", why));
+}
+
+static void
+on_dkim_time(struct timer *t)
+{
+	struct dkim_schedule schedule = {
+		.now = clock_wall_seconds(),
+		.rotate = household.settings.dkim_rotate / 1000,
+		.retire = household.settings.dkim_retire_time / 1000,
+		.made = on_dkim_made, .deleted = on_dkim_deleted,
+		.failed = on_dkim_failed,
+	};
+	bool more = false;
+
+	if (dkim_keys_keep(run.directory, &schedule, &more))
+		read_dkim();
+	timer_set(t, clock_after(more ? DKIM_SOON : DKIM_TIME));
+}
+
+/* A key signs: the DNS shows it, and the ones before it have served. */
+static void
+on_dkim_used(struct span domain, struct span selector)
+{
+	struct text why = TEXT_INIT(1024);
+	int n = 0;
+
+	if (dkim_keys_has(text_span(&household.dkim), domain, selector))
+		n = dkim_keys_took_over(run.directory, domain, selector,
+		    clock_wall_seconds(), &why);
+	if (n < 0)
+		on_dkim_failed(domain, text_span(&why));
+	if (n > 0)
+		log_event(LOG_LEVEL_INFO, "dkim.took_over",
+		    log_text("domain", domain),
+		    log_text("selector", selector));
+	if (n > 0)
+		read_dkim();
+	text_free(&why);
 }
 
 /* ---- reload ------------------------------------------------------------ */
@@ -153,6 +246,7 @@ on_hangup(int signo, void *arg)
 	if (household.stopping)
 		return;
 	notify_reloading();
+	read_dkim();		/* whatever the settings say */
 	if (reload(&why) == 1)
 		log_event(LOG_LEVEL_INFO, "supervisor.reloaded");
 	else
@@ -418,6 +512,7 @@ prepare(void)
 	    &why) != 1 || children_plan(processors(), &why) != 1)
 		give_up(EX_CONFIG, "", text_span(&why));
 	give_store_away(&why);
+	read_dkim();
 	random_bytes(household.grant_key, sizeof(household.grant_key));
 	random_bytes(household.ticket_key, sizeof(household.ticket_key));
 	run.status = ports_open(run.offset, run.directory, &why);
@@ -435,11 +530,14 @@ start(void)
 	    loop_signal(SIGINT, on_terminate, NULL) != 1)
 		give_up(EX_OSERR, "loop", span_str(strerrordesc_np(errno)));
 	household.on_ready = on_ready;
+	household.on_dkim_used = on_dkim_used;
 	household.on_failing = on_failing;
 	run.watchdog.fn = on_watchdog;
 	run.deadline.fn = on_deadline;
 	run.tickets.fn = on_ticket_time;
 	timer_set(&run.tickets, clock_after(TICKET_TIME));
+	run.dkim.fn = on_dkim_time;
+	timer_set(&run.dkim, clock_after(0));
 	if (notify_watchdog_interval() > 0)
 		on_watchdog(&run.watchdog);
 	for (size_t i = 0; i < household.child_count; i++)
