@@ -15,7 +15,7 @@ check_address(struct arena *a, const struct address *x, unsigned allow)
 	size_t used;
 	struct span written = address_path_text(a, x);
 
-	must(x->local.n <= ADDRESS_LOCAL_MAX);
+	must(x->local.n <= ADDRESS_PATH_MAX);
 	must(x->domain.n <= ADDRESS_DOMAIN_MAX && utf8_is_ascii(x->domain));
 	must(x->is_null || x->local.n > 0);
 	must(address_path(written, allow, a, &y, &used) == 1);

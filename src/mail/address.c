@@ -310,7 +310,7 @@ take_local(struct reader *r, struct address *out)
 	if (out->is_utf8 && (!(r->allow & ADDRESS_ALLOW_UTF8) ||
 	    !utf8_valid(out->local)))
 		return 0;
-	return out->local.n <= ADDRESS_LOCAL_MAX;
+	return out->local.n <= ADDRESS_PATH_MAX;
 }
 
 static int

@@ -15,7 +15,9 @@
 #include "base/arena.h"
 
 enum {
-	ADDRESS_LOCAL_MAX = 64,		/* RFC 5321 4.5.3.1.1 */
+	/* RFC 5321 4.5.3.1.1, of addresses made here. Longer ones are taken,
+	 * as 4.5.3.1 allows: forwarders and lists write them (SRS, VERP). */
+	ADDRESS_LOCAL_MAX = 64,
 	ADDRESS_DOMAIN_MAX = 255,
 	ADDRESS_PATH_MAX = 256		/* with < and > */
 };
