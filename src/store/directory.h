@@ -21,6 +21,8 @@ struct account {
 	int64_t created;		/* seconds since 1970 UTC */
 	struct span address;		/* as it was given */
 	struct span credentials;	/* password.h */
+	uint64_t max_messages;		/* it may send in a day; UINT64_MAX: */
+	uint64_t max_recipients;	/* as the settings say */
 };
 
 struct directory *directory_new(struct store *);
@@ -78,6 +80,8 @@ struct expansion {
 	struct span delivered_to;	/* "": nothing goes outside */
 	bool is_list;			/* a group (RFC 3461 5.2.7.3) */
 	bool restricted;		/* not everybody may write to it */
+	bool is_mask;			/* call mask_used() when it got mail */
+	struct span why;		/* RESULT_DENIED: "5.1.6 ..." */
 };
 enum result directory_expand(struct directory *, struct span address,
     struct span sender, struct arena *, struct expansion *);
@@ -88,6 +92,28 @@ enum result directory_expand(struct directory *, struct span address,
  */
 enum result directory_may_write(struct directory *, struct span address,
     struct span sender, uint64_t account, struct arena *);
+#define DIRECTORY_NOT_FOR_SENDER					\
+	"5.7.2 not everybody may write to this address"
+/* Does a message with these Delivered-To fields, one a line, go in circles,
+ * or has it been sent on too often? "5.4.6 ..." or NULL. */
+const char *directory_loop(struct directory *, const struct expansion *,
+    struct span delivered_to);
+
+/* Where the account's mail goes, with a copy in its mailbox if `keep`;
+ * targets "": nowhere else. */
+enum result directory_forward(struct directory *, struct span address,
+    struct span targets, bool keep, struct arena *, struct span *bad_target);
+/* UINT64_MAX: as the settings say. */
+enum result directory_limit(struct directory *, struct span address,
+    uint64_t messages, uint64_t recipients);
+/* Make a group (*made), or change it; members "": remove it. */
+enum result directory_group_set(struct directory *, struct span address,
+    struct span members, uint32_t who, struct arena *, bool *made,
+    struct span *bad_target);
+/* VRFY and EXPN: RESULT_OK one account, or RESULT_CONTINUE and the names it
+ * stands for, one a line. account 0: a stranger asks. */
+enum result directory_names(struct directory *, struct span address,
+    uint64_t account, struct arena *, struct span *names);
 
 /* directory_row records, at most `room` bytes, behind the name `after`. */
 enum result directory_rows(struct directory *, uint32_t kind,

@@ -9,15 +9,7 @@
 #include "store/directory_impl.h"
 #include "ipc/wire.h"
 
-/* A batch being built, and what its records are made of. */
-struct change {
-	struct directory *directory;
-	struct arena *arena;
-	struct batch *batch;
-	struct text key, record;
-};
-
-static void
+void
 change_begin(struct change *c, struct directory *d)
 {
 	uint64_t version = 0;
@@ -40,8 +32,7 @@ engine_failed(void)
 	    errno == EIO ? RESULT_DAMAGED : RESULT_TEMPORARY;
 }
 
-/* Commit when `result` is fine; release everything; the result of it all. */
-static enum result
+enum result
 change_end(struct change *c, enum result result)
 {
 	struct engine *engine = c->directory->store->engine;
@@ -77,7 +68,7 @@ put_domain(struct change *c, struct span domain,
 	batch_put(c->batch, text_span(&c->key), text_span(&c->record));
 }
 
-static void
+void
 put_name(struct change *c, const struct name *name,
     const struct name_record *record)
 {
@@ -87,7 +78,7 @@ put_name(struct change *c, const struct name *name,
 	batch_put(c->batch, text_span(&c->key), text_span(&c->record));
 }
 
-static void
+void
 put_account(struct change *c, const struct account *account)
 {
 	text_clear(&c->record);
@@ -96,8 +87,7 @@ put_account(struct change *c, const struct account *account)
 	batch_put(c->batch, text_span(&c->key), text_span(&c->record));
 }
 
-/* An answer to a read, when the thing should be there. */
-static enum result
+enum result
 wanted(int rc)
 {
 	return rc == 1 ? RESULT_OK :
@@ -198,8 +188,7 @@ directory_domain_remove(struct directory *d, struct span text)
 
 /* -- accounts -------------------------------------------------------------- */
 
-/* A name that may be made: parsed, in a domain of ours, not there yet. */
-static enum result
+enum result
 free_name(struct change *c, struct span address, bool all, struct name *name,
     struct domain_record *domain)
 {
@@ -208,7 +197,7 @@ free_name(struct change *c, struct span address, bool all, struct name *name,
 
 	if (name_parse(address, all, c->arena, name) != 1)
 		return RESULT_INVALID;
-	if (name->domain.n == 0)
+	if (name->domain.n == 0 || name->local.n > ADDRESS_LOCAL_MAX)
 		return RESULT_INVALID;
 	result = wanted(read_domain(c->directory, name->domain, c->arena,
 	    domain));
@@ -236,10 +225,10 @@ account_insert(struct directory *d, struct span address,
 	if (result != RESULT_OK)
 		return change_end(&c, result);
 	account = (struct account){ id, 1, clock_wall_seconds(), name.text,
-	    credentials };
+	    credentials, UINT64_MAX, UINT64_MAX };
 	put_account(&c, &account);
-	put_name(&c, &name, &(struct name_record){ NAME_ACCOUNT,
-	    account.created, name.text, id, SPAN_EMPTY });
+	put_name(&c, &name, &(struct name_record){ .kind = NAME_ACCOUNT,
+	    .created = account.created, .text = name.text, .account = id });
 	if (domain.first_account == 0) {
 		domain.first_account = id;
 		put_domain(&c, name.domain, &domain);
@@ -280,8 +269,7 @@ directory_account_add(struct directory *d, struct span address,
 	return result;
 }
 
-/* The account behind exactly this name. */
-static enum result
+enum result
 named_account(struct change *c, struct span address, struct name *name,
     struct account *account)
 {
@@ -346,6 +334,8 @@ account_unname(struct directory *d, struct span address, uint64_t *id)
 	result = named_account(&c, address, &name, &account);
 	if (result == RESULT_OK)
 		result = replace_first_account(&c, name.domain, account.id);
+	if (result == RESULT_OK && masks_drop(&c, account.id) != 1)
+		result = engine_failed();
 	if (result != RESULT_OK)
 		return change_end(&c, result);
 	*id = account.id;
@@ -426,8 +416,7 @@ directory_account_password(struct directory *d, struct span address,
 
 /* -- aliases --------------------------------------------------------------- */
 
-/* The targets in their written form, one a line, none twice. */
-static enum result
+enum result
 clean_targets(struct change *c, struct span targets, struct text *out,
     struct span *bad)
 {
@@ -456,25 +445,33 @@ clean_targets(struct change *c, struct span targets, struct text *out,
 	return count > 0 ? RESULT_OK : RESULT_INVALID;
 }
 
+enum result
+checked_targets(struct change *c, const struct name *name,
+    struct span targets, struct text *out, struct span *bad)
+{
+	size_t places;
+	enum result result = clean_targets(c, targets, out, bad);
+
+	return result != RESULT_OK ? result : expand_targets(c->directory,
+	    name, text_span(out), &places, bad);
+}
+
 static enum result
 alias_insert(struct change *c, struct span address, struct span targets,
     struct text *clean, struct span *bad)
 {
 	struct domain_record domain;
 	struct name name;
-	size_t accounts = 0;
 	enum result result;
 
 	result = free_name(c, address, true, &name, &domain);
 	if (result == RESULT_OK)
-		result = clean_targets(c, targets, clean, bad);
-	if (result == RESULT_OK)
-		result = expand_targets(c->directory, &name,
-		    text_span(clean), c->arena, &accounts, bad);
+		result = checked_targets(c, &name, targets, clean, bad);
 	if (result != RESULT_OK)
 		return result;
-	put_name(c, &name, &(struct name_record){ NAME_ALIAS,
-	    clock_wall_seconds(), name.text, 0, text_span(clean) });
+	put_name(c, &name, &(struct name_record){ .kind = NAME_ALIAS,
+	    .created = clock_wall_seconds(), .text = name.text,
+	    .targets = text_span(clean) });
 	return RESULT_OK;
 }
 

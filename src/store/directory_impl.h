@@ -11,7 +11,7 @@
 #include "store/directory.h"
 
 enum {
-	DIRECTORY_RECORD = 1,		/* version of every record here */
+	DIRECTORY_RECORD = 2,		/* version of every record here */
 	ADDRESS_LIMIT = 512,
 	TARGETS_LIMIT = 65536,
 	CREDENTIALS_LIMIT = 4096,
@@ -23,7 +23,7 @@ static const struct partition directory_partition = {
 
 struct directory {
 	struct store *store;
-	struct cache *resolved;		/* address: result and accounts */
+	struct cache *resolved;		/* directory_expand.c */
 	struct cache *epochs;		/* account: its epoch */
 	pthread_mutex_t change;		/* one change at a time */
 };
@@ -41,14 +41,21 @@ struct domain_record {
 	uint64_t first_account;		/* postmaster's last resort; 0 none */
 };
 
-enum name_kind { NAME_ACCOUNT = 1, NAME_ALIAS = 2 };
+enum name_kind {
+	NAME_ACCOUNT = 1, NAME_ALIAS = 2, NAME_GROUP = 3, NAME_MASK = 4
+};
+enum { NAME_FORWARD_KEEP = 1, NAME_MASK_ACTIVE = 1 };
 
 struct name_record {
 	enum name_kind kind;
 	int64_t created;
 	struct span text;		/* the address as it was given */
-	uint64_t account;		/* of an account */
-	struct span targets;		/* of an alias: one a line */
+	uint64_t account;		/* of an account or a mask */
+	struct span targets;		/* of an alias or a group, or where an
+					   account's mail is sent on to: one
+					   a line */
+	uint32_t flags;			/* account, mask: NAME_*; group: who
+					   may write (GROUP_*) */
 };
 
 /* 1; 0 not an address; -1 the arena is full. "@domain" too when `all`. */
@@ -76,11 +83,48 @@ int read_name(struct directory *, struct span domain, struct span local,
 struct span default_domain(struct directory *, struct arena *);
 
 /*
- * The accounts behind a name, as if `pretend` (NULL: none) stood at the end
- * of its alias. RESULT_CONFLICT: the expansion came back to `pretend`.
+ * How many places the targets lead to, as if they stood behind `pretend`
+ * (NULL: nobody). The first that is nobody ends it, and is *bad_target.
+ * RESULT_CONFLICT: the way came back to `pretend`.
  */
 enum result expand_targets(struct directory *, const struct name *pretend,
-    struct span targets, struct arena *, size_t *accounts,
-    struct span *bad_target);
+    struct span targets, size_t *places, struct span *bad_target);
+
+/* -- directory_change.c: for what else changes the directory -------------- */
+/* A batch being built, and what its records are made of. */
+struct change {
+	struct directory *directory;
+	struct arena *arena;
+	struct batch *batch;
+	struct text key, record;
+};
+void change_begin(struct change *, struct directory *);	/* takes the lock */
+/* Commit when `result` is fine; release everything; the result of it all. */
+enum result change_end(struct change *, enum result);
+void put_name(struct change *, const struct name *,
+    const struct name_record *);
+void put_account(struct change *, const struct account *);
+/* An answer to a read, when the thing should be there. */
+enum result wanted(int rc);
+/* A name that may be made: parsed, in a domain of ours, not there yet. */
+enum result free_name(struct change *, struct span address, bool all,
+    struct name *, struct domain_record *);
+/* The account behind exactly this name. */
+enum result named_account(struct change *, struct span address,
+    struct name *, struct account *);
+/* The targets in their written form, one a line. */
+enum result clean_targets(struct change *, struct span targets,
+    struct text *out, struct span *bad);
+
+/*
+ * The same, checked: each leads somewhere, and none back to `name`. *bad is
+ * the one that does not.
+ */
+enum result checked_targets(struct change *, const struct name *,
+    struct span targets, struct text *out, struct span *bad);
+
+/* -- mask.c ---------------------------------------------------------------- */
+/* The masks of an account that is going away: into the batch. 1, -1. */
+int masks_drop(struct change *, uint64_t account);
 
 #endif

@@ -4,6 +4,7 @@
  */
 #include "store/directory_impl.h"
 #include "ipc/wire.h"
+#include "store/limit.h"
 
 enum { ROWS_AT_ONCE = 1000 };
 
@@ -47,19 +48,49 @@ list_domain(struct listing *l, struct span key, struct span value)
 }
 
 static bool
-list_name(struct listing *l, enum name_kind kind, struct span value)
+is_wanted(const struct name_record *record, uint32_t kind)
+{
+	switch (kind) {
+	case DIRECTORY_ACCOUNTS:
+		return record->kind == NAME_ACCOUNT;
+	case DIRECTORY_ALIASES:
+		return record->kind == NAME_ALIAS;
+	case DIRECTORY_GROUPS:
+		return record->kind == NAME_GROUP;
+	default:
+		return record->kind == NAME_ACCOUNT && record->targets.n > 0;
+	}
+}
+
+/* What an account holds, and what it sent in the last 24 hours. */
+static void
+fill_account(struct store *store, struct directory_row *row)
+{
+	struct limit_state sent;
+
+	mailboxes_usage(store->mailboxes, row->account, &row->messages,
+	    &row->bytes);
+	if (limit_state(store, row->account, &sent) != RESULT_OK)
+		return;
+	row->sent_messages = sent.messages;
+	row->sent_recipients = sent.recipients;
+	row->max_messages = sent.max_messages;
+	row->max_recipients = sent.max_recipients;
+}
+
+static bool
+list_name(struct listing *l, uint32_t kind, struct span value)
 {
 	struct name_record record;
 	struct directory_row row;
 
-	if (name_decode(value, &record) != 1 || record.kind != kind)
+	if (name_decode(value, &record) != 1 || !is_wanted(&record, kind))
 		return true;
 	row = (struct directory_row){ .name = record.text,
 	    .targets = record.targets, .account = record.account,
-	    .created = record.created };
-	if (kind == NAME_ACCOUNT)
-		mailboxes_usage(l->directory->store->mailboxes,
-		    record.account, &row.messages, &row.bytes);
+	    .created = record.created, .flags = record.flags };
+	if (kind == DIRECTORY_ACCOUNTS)
+		fill_account(l->directory->store, &row);
 	return list_row(l, &row);
 }
 
@@ -106,7 +137,7 @@ directory_rows(struct directory *d, uint32_t kind, struct span domain,
 	enum result result = RESULT_INVALID;
 	int rc = 0;
 
-	if (kind <= DIRECTORY_ALIASES)
+	if (kind <= DIRECTORY_FORWARDS)
 		result = list_range(kind, domain, after, arena, &from, &to);
 	if (result == RESULT_OK) {
 		scan = scan_open(d->store->engine, directory_partition,
@@ -115,8 +146,7 @@ directory_rows(struct directory *d, uint32_t kind, struct span domain,
 	}
 	while (scan != NULL && (rc = scan_next(scan, &key, &value)) == 1)
 		if (kind == DIRECTORY_DOMAINS ? !list_domain(&l, key, value) :
-		    !list_name(&l, kind == DIRECTORY_ACCOUNTS ? NAME_ACCOUNT :
-		    NAME_ALIAS, value))
+		    !list_name(&l, kind, value))
 			break;
 	if (rc == -1)
 		result = RESULT_TEMPORARY;
@@ -144,20 +174,21 @@ check_name(struct finding *f, struct span key, struct span value)
 	struct arena *arena = arena_new(1 << 20);
 	struct account account;
 	struct span bad;
-	size_t accounts;
+	size_t places;
 
 	if (name_decode(value, &record) != 1) {
 		f->found++;
 		text_printf(f->report, "directory: a name cannot be read\n");
 		batch_delete(f->batch, key);
-	} else if (record.kind == NAME_ACCOUNT && directory_account(
-	    f->directory, record.account, arena, &account) == 0) {
+	} else if ((record.kind == NAME_ACCOUNT || record.kind == NAME_MASK) &&
+	    directory_account(f->directory, record.account, arena,
+	    &account) == 0) {
 		f->found++;
 		text_printf(f->report, "directory: %.*s: its account is "
 		    "missing\n", SPAN_ARG(record.text));
 		batch_delete(f->batch, key);
-	} else if (record.kind == NAME_ALIAS && expand_targets(f->directory,
-	    NULL, record.targets, arena, &accounts, &bad) != RESULT_OK) {
+	} else if (record.targets.n > 0 && expand_targets(f->directory, NULL,
+	    record.targets, &places, &bad) != RESULT_OK) {
 		/* Not repaired: the operator knows where it should lead. */
 		text_printf(f->report, "directory: %.*s: nobody is at %.*s\n",
 		    SPAN_ARG(record.text), SPAN_ARG(bad));

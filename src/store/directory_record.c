@@ -80,6 +80,13 @@ key_after(struct text *out, struct span prefix)
 
 /* -- records --------------------------------------------------------------- */
 
+static bool
+known_version(struct cursor *c, uint8_t *version)
+{
+	*version = get_u8(c);
+	return *version >= 1 && *version <= DIRECTORY_RECORD;
+}
+
 void
 domain_encode(struct text *out, const struct domain_record *d)
 {
@@ -92,8 +99,9 @@ int
 domain_decode(struct span record, struct domain_record *d)
 {
 	struct cursor c = { record, false };
+	uint8_t version;
 
-	if (get_u8(&c) != DIRECTORY_RECORD)
+	if (!known_version(&c, &version))
 		return 0;
 	d->created = get_i64(&c);
 	d->first_account = get_u64(&c);
@@ -109,21 +117,24 @@ name_encode(struct text *out, const struct name_record *n)
 	put_bytes(out, n->text);
 	put_u64(out, n->account);
 	put_bytes(out, n->targets);
+	put_u32(out, n->flags);
 }
 
 int
 name_decode(struct span record, struct name_record *n)
 {
 	struct cursor c = { record, false };
+	uint8_t version;
 
-	if (get_u8(&c) != DIRECTORY_RECORD)
+	if (!known_version(&c, &version))
 		return 0;
 	n->kind = (enum name_kind)get_u8(&c);
 	n->created = get_i64(&c);
 	n->text = get_bytes(&c, ADDRESS_LIMIT);
 	n->account = get_u64(&c);
 	n->targets = get_bytes(&c, TARGETS_LIMIT);
-	return !c.bad && (n->kind == NAME_ACCOUNT || n->kind == NAME_ALIAS);
+	n->flags = version >= 2 ? get_u32(&c) : 0;
+	return !c.bad && n->kind >= NAME_ACCOUNT && n->kind <= NAME_MASK;
 }
 
 void
@@ -134,18 +145,23 @@ account_encode(struct text *out, const struct account *a)
 	put_i64(out, a->created);
 	put_bytes(out, a->address);
 	put_bytes(out, a->credentials);
+	put_u64(out, a->max_messages);
+	put_u64(out, a->max_recipients);
 }
 
 int
 account_decode(struct span record, struct account *a)
 {
 	struct cursor c = { record, false };
+	uint8_t version;
 
-	if (get_u8(&c) != DIRECTORY_RECORD)
+	if (!known_version(&c, &version))
 		return 0;
 	a->epoch = get_u32(&c);
 	a->created = get_i64(&c);
 	a->address = get_bytes(&c, ADDRESS_LIMIT);
 	a->credentials = get_bytes(&c, CREDENTIALS_LIMIT);
+	a->max_messages = version >= 2 ? get_u64(&c) : UINT64_MAX;
+	a->max_recipients = version >= 2 ? get_u64(&c) : UINT64_MAX;
 	return !c.bad;
 }

@@ -1,7 +1,7 @@
 /*
  * keeper.h - what is done now and then, on a thread of its own: dialogues
  * that took too long, free space, bodies nobody links to, mailboxes to fold,
- * days of the trace that are over.
+ * days of the trace that are over, numbers counted in memory.
  */
 #ifndef STORE_KEEPER_H
 #define STORE_KEEPER_H

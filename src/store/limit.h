@@ -23,9 +23,13 @@ void limits_free(struct limits **);
 bool limit_take(struct store *, uint64_t account, size_t recipients_outside);
 #define LIMIT_REASON "4.7.1 more than the account may send in a day"
 
+/* Of an account's own limits: */
+#define LIMIT_DEFAULT	UINT64_MAX		/* as the settings say */
+#define LIMIT_NONE	(UINT64_MAX - 1)	/* any number */
+
 struct limit_state {			/* of the last 24 hours */
 	uint64_t messages, recipients;
-	uint64_t max_messages, max_recipients;	/* 0: no limit */
+	uint64_t max_messages, max_recipients;	/* LIMIT_NONE: any number */
 };
 enum result limit_state(struct store *, uint64_t account,
     struct limit_state *);
@@ -33,5 +37,7 @@ enum result limit_state(struct store *, uint64_t account,
 void limit_forget(struct store *, uint64_t account);
 /* What was counted, to disk. 1, -1. A chore of the keeper. */
 int  limit_save(struct store *);
+/* What is older than a day, and of accounts that are gone. The same. */
+int  limit_expire(struct store *);
 
 #endif
