@@ -8,14 +8,12 @@
  */
 #include "base/log.h"
 #include "base/map.h"
-#include "http/http_client.h"
 #include "relay/relay.h"
 #include "relay/relay_policy_impl.h"
-#include "relay/relay_target.h"
+#include "relay/relay_web.h"
 #include "verify/sts.h"
 
 #include <stdlib.h>
-#include <sys/socket.h>
 
 enum {
 	FETCH_TIME = 60000,		/* ms for everything (3.3) */
@@ -23,7 +21,6 @@ enum {
 	REFRESH = 86400,		/* seconds (3.3) */
 	FAILED_TIME = 300000,		/* ms until it is tried again */
 	FAILED_MAX = 10000,		/* domains remembered */
-	ADDRESSES_MAX = 8,
 };
 
 /* ---- domains whose policy could not be had lately ------------------------------- */
@@ -92,45 +89,16 @@ fail(struct fetch *f, const char *result, struct span why)
 	text_add(&f->why, why);
 }
 
-/* Those of the policy host that may be connected to. */
-static size_t
-find_addresses(struct fetch *f, struct span host,
-    struct ip_address out[ADDRESSES_MAX])
-{
-	static const int families[] = { AF_INET6, AF_INET };
-	bool anywhere = relay_settings()->relay_local_addresses;
-	struct resolve_answer a = { .why = SPAN_EMPTY };
-	size_t count = 0;
-
-	for (size_t i = 0; i < ARRAY_LEN(families); i++) {
-		struct ip_address *list;
-		size_t n, room = ADDRESSES_MAX / 2 * (i + 1);
-
-		a = resolve_addresses(host, families[i], f->arena, &list, &n);
-		for (size_t j = 0; j < n && count < room; j++)
-			if (anywhere || !relay_address_is_local(&list[j]))
-				out[count++] = list[j];
-	}
-	if (count == 0)
-		fail(f, "sts-policy-fetch-error", a.why.n > 0 ? a.why :
-		    SPAN("its host has no address"));
-	return count;
-}
-
 static struct stream *
 open_host(struct fetch *f, struct span host, uint16_t port)
 {
 	struct tls_peer peer = { .name = arena_cstr(f->arena, host),
 	    .check = TLS_CHECK_NAME };
 	struct http_failure failure = { .why = TEXT_INIT(1000) };
-	struct ip_address list[ADDRESSES_MAX];
-	size_t n = find_addresses(f, host, list);
-	struct stream *s = NULL;
+	struct stream *s = relay_web_open(host, port, &peer, f->deadline,
+	    f->arena, &failure);
 
-	if (n > 0)
-		s = http_connect(list, n, port, relay_tls, &peer, f->deadline,
-		    &failure);
-	if (n > 0 && s == NULL)
+	if (s == NULL)
 		fail(f, failure.in_tls ? "sts-webpki-invalid" :
 		    "sts-policy-fetch-error", text_span(&failure.why));
 	text_free(&failure.why);
