@@ -2,18 +2,7 @@
  * relay_pending.c - modules of relay that are not there yet. Each goes when
  * its module comes; then this file does.
  */
-#include "relay/relay_post.h"
-
 #include "mail/convert.h"
-
-enum relay_outcome
-relay_post(struct span url, struct span message, struct text *reason,
-    struct text *answer)
-{
-	(void)url, (void)message, (void)answer;
-	text_str(reason, "4.3.0 not yet");
-	return RELAY_DEFERRED;
-}
 
 void
 convert_survey(struct span message, struct convert_survey *out)
