@@ -32,6 +32,7 @@ struct cli {
 	const char *words[WORDS_MAX];	/* what is no option */
 	size_t count;
 	struct link *store;		/* after cli_open() */
+	struct link *resolver;		/* after cli_open_resolver() */
 	bool running;			/* a server has the data directory */
 	pid_t server;			/* its supervisor, 0: not known */
 	struct settings settings;
@@ -50,6 +51,8 @@ cli_command cli_init, cli_domain_add, cli_domain_list, cli_domain_remove,
 /* Reach the store. EX_OK, or a status after saying why. */
 int  cli_open(struct cli *);
 void cli_close(struct cli *);
+/* The running server's resolver, for verify/resolve.h too; cli_open() first. */
+int  cli_open_resolver(struct cli *);
 /* The settings of the data directory; EX_OK, or a status after saying why. */
 int  cli_settings(struct cli *);
 

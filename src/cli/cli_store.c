@@ -18,6 +18,7 @@
 #include "ipc/serve.h"
 #include "role/data_store.h"
 #include "role/datadir.h"
+#include "verify/resolve.h"
 
 /* The store of this process, when there is one. */
 static struct {
@@ -67,7 +68,7 @@ open_directory(struct cli *cli)
 static int
 connect_running(struct cli *cli)
 {
-	int fd = datadir_admin_connect(own.directory);
+	int fd = datadir_admin_connect(own.directory, DATADIR_ADMIN);
 
 	if (fd < 0)
 		return cli_say(errno == EACCES ? EX_NOPERM : EX_UNAVAILABLE,
@@ -131,6 +132,25 @@ cli_open(struct cli *cli)
 	return connect_running(cli);
 }
 
+int
+cli_open_resolver(struct cli *cli)
+{
+	int fd;
+
+	if (!cli->running)
+		return cli_say(EX_UNAVAILABLE, "no server runs on %s, and "
+		    "only a running one asks the DNS", cli->data);
+	fd = datadir_admin_connect(own.directory, DATADIR_ADMIN_DNS);
+	if (fd < 0)
+		return cli_say(errno == EACCES ? EX_NOPERM : EX_UNAVAILABLE,
+		    "%s/%s: %s", cli->data, DATADIR_ADMIN_DNS,
+		    strerror(errno));
+	cli->resolver = link_new(CLI, RESOLVER);
+	link_attach(cli->resolver, fd);
+	resolve_setup(cli->resolver);
+	return EX_OK;
+}
+
 /* What root made below store/ must not keep the store's user out. */
 static void
 give_back(void)
@@ -150,6 +170,10 @@ cli_close(struct cli *cli)
 {
 	if (cli->store != NULL)
 		link_free(&cli->store);
+	if (cli->resolver != NULL) {
+		resolve_setup(NULL);
+		link_free(&cli->resolver);
+	}
 	if (own.server != NULL) {
 		server_stop(own.server);
 		store_set_server(own.store, NULL);

@@ -94,6 +94,18 @@ tell_dkim(struct child *c)
 	tell(c, VERB_dkim_secrets, &note);
 }
 
+static void
+tell_dns(struct child *c)
+{
+	const struct dns_files *have = &household.dns;
+	struct dns_setup_note note = {
+		.resolv_conf = BLOB_OF(text_span(&have->resolv_conf)),
+		.trust_anchor = BLOB_OF(text_span(&have->trust_anchor)),
+		.root_hints = BLOB_OF(text_span(&have->root_hints)) };
+
+	tell(c, VERB_dns_setup, &note);
+}
+
 void
 children_tell_log(void)
 {
@@ -120,6 +132,13 @@ children_tell_dkim(void)
 {
 	for (size_t i = 0; i < household.child_count; i++)
 		tell_dkim(&household.children[i]);
+}
+
+void
+children_tell_dns(void)
+{
+	for (size_t i = 0; i < household.child_count; i++)
+		tell_dns(&household.children[i]);
 }
 
 /* Its own memory to write to; metrics may look at everyone's. */
@@ -367,6 +386,7 @@ tell_everything(struct child *c)
 	tell(c, VERB_grant_key, &grant);
 	tell_certificate(c);
 	tell_dkim(c);
+	tell_dns(c);
 	tell_ports(c);
 	for (size_t i = 0; i < household.child_count; i++) {
 		link_two(c, &household.children[i]);

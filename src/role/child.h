@@ -9,6 +9,7 @@
 #include "base/settings.h"
 #include "io/loop.h"
 #include "role/certificate.h"
+#include "role/dns_files.h"
 #include "role/identity.h"
 #include "role/role.h"
 
@@ -39,6 +40,7 @@ struct household {
 	struct settings settings;
 	struct certificate certificate;
 	struct text dkim;		/* dkim_secret records */
+	struct dns_files dns;
 	uint8_t ticket_key[80], grant_key[32];
 	struct port ports[PORTS_MAX];
 	size_t port_count;
@@ -70,6 +72,7 @@ bool children_ready(void);
 void children_tell_settings(void);
 void children_tell_certificate(void);
 void children_tell_dkim(void);
+void children_tell_dns(void);
 void children_tell_log(void);
 
 #endif

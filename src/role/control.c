@@ -160,6 +160,11 @@ take_note(enum verb verb, const union any_message *m)
 	case VERB_grant_key:
 		TELL(grant_key, m->grant_key_note.key);
 		break;
+	case VERB_dns_setup:
+		TELL(dns_setup, m->dns_setup_note.resolv_conf.bytes,
+		    m->dns_setup_note.trust_anchor.bytes,
+		    m->dns_setup_note.root_hints.bytes);
+		break;
 	case VERB_listen:
 		TELL(listen, (enum protocol)m->listen_note.protocol,
 		    m->listen_note.socket);

@@ -127,28 +127,28 @@ datadir_give_store(int directory, uid_t uid, gid_t gid, struct text *why)
 	return 0;
 }
 
-/* ---- the admin socket -------------------------------------------------- */
+/* ---- the admin sockets ------------------------------------------------- */
 
 static int
-admin_socket(int directory, struct sockaddr_un *a)
+admin_socket(int directory, const char *name, struct sockaddr_un *a)
 {
 	*a = (struct sockaddr_un){ .sun_family = AF_UNIX };
 	snprintf(a->sun_path, sizeof(a->sun_path), "/proc/self/fd/%d/%s",
-	    directory, DATADIR_ADMIN);
+	    directory, name);
 	return socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
 }
 
 /* For the one who runs Postrider: the mode of the socket is the right. */
 int
-datadir_admin_listen(int directory)
+datadir_admin_listen(int directory, const char *name)
 {
 	struct sockaddr_un a;
-	int fd = admin_socket(directory, &a), saved;
+	int fd = admin_socket(directory, name, &a), saved;
 	mode_t mask;
 
 	if (fd < 0)
 		return -1;
-	unlinkat(directory, DATADIR_ADMIN, 0);
+	unlinkat(directory, name, 0);
 	mask = umask(0177);
 	if (bind(fd, (const struct sockaddr *)&a, sizeof(a)) == 0 &&
 	    listen(fd, 16) == 0 && fcntl(fd, F_SETFL, O_NONBLOCK) == 0) {
@@ -163,10 +163,10 @@ datadir_admin_listen(int directory)
 }
 
 int
-datadir_admin_connect(int directory)
+datadir_admin_connect(int directory, const char *name)
 {
 	struct sockaddr_un a;
-	int fd = admin_socket(directory, &a), saved;
+	int fd = admin_socket(directory, name, &a), saved;
 
 	if (fd < 0)
 		return -1;

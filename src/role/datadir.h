@@ -5,6 +5,7 @@
  *	tls/			certificate and key
  *	store/			the store's own: nobody else's, no role's but its
  *	admin.sock		where the operator's commands reach the store
+ *	resolver.sock		and the resolver
  *	postrider.pid		whose it is now: locked by the supervisor, or by a
  *				command that works on the store by itself
  */
@@ -18,6 +19,7 @@
 #define DATADIR_CONFIG	"postrider.conf"
 #define DATADIR_STORE	"store"
 #define DATADIR_ADMIN	"admin.sock"
+#define DATADIR_ADMIN_DNS "resolver.sock"
 #define DATADIR_LOCK	"postrider.pid"
 
 /* Open it; with `make`, after making it and its store/ where missing. -1. */
@@ -29,8 +31,8 @@ int datadir_open(const char *path, bool make, struct text *why);
 int datadir_lock(int directory, pid_t *pid);
 /* What lies below store/ belongs to this user from now on. 1; 0 and *why. */
 int datadir_give_store(int directory, uid_t, gid_t, struct text *why);
-/* The admin socket: the supervisor's end, and a command's. -1: errno. */
-int datadir_admin_listen(int directory);
-int datadir_admin_connect(int directory);
+/* A socket for commands: the supervisor's end, and a command's. -1: errno. */
+int datadir_admin_listen(int directory, const char *name);
+int datadir_admin_connect(int directory, const char *name);
 
 #endif

@@ -82,20 +82,28 @@ bind_list(size_t i, unsigned offset, struct text *why)
 	return status;
 }
 
+static int
+bind_admin(enum protocol protocol, int directory, const char *name,
+    struct text *why)
+{
+	int fd = datadir_admin_listen(directory, name);
+
+	if (fd >= 0)
+		return add_port(protocol, fd, why);
+	text_printf(why, "%s: %s", name, strerrordesc_np(errno));
+	return EX_CANTCREAT;
+}
+
 int
 ports_open(unsigned offset, int directory, struct text *why)
 {
-	int status = EX_OK, fd;
+	int status = EX_OK;
 
 	for (size_t i = 0; i < ARRAY_LEN(listens) && status == EX_OK; i++)
 		status = bind_list(i, offset, why);
 	if (status != EX_OK)
 		return status;
-	fd = datadir_admin_listen(directory);
-	if (fd < 0) {
-		text_printf(why, "%s: %s", DATADIR_ADMIN,
-		    strerrordesc_np(errno));
-		return EX_CANTCREAT;
-	}
-	return add_port(PROTOCOL_ADMIN, fd, why);
+	status = bind_admin(PROTOCOL_ADMIN, directory, DATADIR_ADMIN, why);
+	return status != EX_OK ? status : bind_admin(PROTOCOL_ADMIN_DNS,
+	    directory, DATADIR_ADMIN_DNS, why);
 }

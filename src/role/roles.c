@@ -12,6 +12,8 @@
 /* In the order in which they start. */
 const struct role roles[] = {
 	{ SIGNER, &signer_events, 0, USER(signer), ONE_PROCESS, STOPS_LAST },
+	{ RESOLVER, &resolver_events, BIT(ADMIN_DNS), USER(resolver),
+	    ONE_PROCESS, STOPS_LAST },
 	{ STORE, &store_events, BIT(ADMIN), USER(store), ONE_PROCESS,
 	    STOPS_LAST },
 	{ MX, &edge_events, BIT(SMTP), USER(mx), MANY(mx), STOPS_FIRST },

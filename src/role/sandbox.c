@@ -168,10 +168,31 @@ calls_of(enum role_bit role)
 
 /* ---- seccomp ----------------------------------------------------------- */
 
+/* These expect to be told in these words, and then do otherwise. */
+static int
+add_answers(scmp_filter_ctx filter, unsigned groups)
+{
+	struct scmp_arg_cmp self = IS(0, (scmp_datum_t)getpid());
+	struct scmp_arg_cmp fast = HAS(2, MSG_FASTOPEN);
+	int r;
+
+	/* abort(); and the C library falls back from clone3 to clone. */
+	r = seccomp_rule_add_array(filter, SCMP_ACT_ALLOW, SCMP_SYS(tgkill),
+	    1, &self);
+	if (r == 0)
+		r = seccomp_rule_add_array(filter, SCMP_ACT_ERRNO(ENOSYS),
+		    SCMP_SYS(clone3), 0, NULL);
+	/* libunbound falls back from sending, which Landlock does not see as
+	 * connecting, to connect(). */
+	if (r == 0 && (groups & CONNECT) != 0)
+		r = seccomp_rule_add_array(filter,
+		    SCMP_ACT_ERRNO(EOPNOTSUPP), SCMP_SYS(sendmsg), 1, &fast);
+	return r;
+}
+
 static int
 add_rules(scmp_filter_ctx filter, unsigned groups)
 {
-	struct scmp_arg_cmp self = IS(0, (scmp_datum_t)getpid());
 	int r;
 
 	for (size_t i = 0; i < ARRAY_LEN(rights); i++) {
@@ -188,11 +209,7 @@ add_rules(scmp_filter_ctx filter, unsigned groups)
 		if (r != 0)
 			return r;
 	}
-	/* abort(); and the C library falls back from clone3 to clone. */
-	r = seccomp_rule_add_array(filter, SCMP_ACT_ALLOW, SCMP_SYS(tgkill),
-	    1, &self);
-	return r != 0 ? r : seccomp_rule_add_array(filter,
-	    SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0, NULL);
+	return add_answers(filter, groups);
 }
 
 static int

@@ -218,21 +218,27 @@ reload(struct text *why)
 {
 	static struct settings fresh;
 	struct certificate certificate = CERTIFICATE_NONE;
+	struct dns_files dns = { .resolv_conf = TEXT_INIT(0) };
 
 	if (read_settings(&fresh, why) != 1 ||
 	    read_certificate(&fresh, &certificate, why) != 1)
 		return 0;
-	if (log_sink_open(&fresh, run.directory, why) != 1) {
+	if (dns_files_load(run.directory, &fresh, &dns, why) != 1 ||
+	    log_sink_open(&fresh, run.directory, why) != 1) {
 		certificate_free(&certificate);
+		dns_files_free(&dns);
 		return 0;
 	}
 	warn_of_restart_settings(&household.settings, &fresh);
 	household.settings = fresh;
 	certificate_free(&household.certificate);
 	household.certificate = certificate;
+	dns_files_free(&household.dns);
+	household.dns = dns;
 	children_tell_log();
 	children_tell_settings();
 	children_tell_certificate();
+	children_tell_dns();
 	return 1;
 }
 
@@ -509,7 +515,9 @@ prepare(void)
 	take_directory();
 	if (log_sink_open(&household.settings, run.directory, &why) != 1 ||
 	    read_certificate(&household.settings, &household.certificate,
-	    &why) != 1 || children_plan(processors(), &why) != 1)
+	    &why) != 1 || dns_files_load(run.directory, &household.settings,
+	    &household.dns, &why) != 1 ||
+	    children_plan(processors(), &why) != 1)
 		give_up(EX_CONFIG, "", text_span(&why));
 	give_store_away(&why);
 	read_dkim();
@@ -571,6 +579,7 @@ supervisor_main(int argc, char **argv)
 	start();
 	loop_run();
 	unlinkat(run.directory, DATADIR_ADMIN, 0);
+	unlinkat(run.directory, DATADIR_ADMIN_DNS, 0);
 	if (ftruncate(run.lock, 0) != 0)
 		log_event(LOG_LEVEL_WARNING, "supervisor.pid_file",
 		    log_errno());

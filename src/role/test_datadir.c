@@ -84,16 +84,16 @@ the_admin_socket_is_its_owners(void **state)
 	struct stat st;
 
 	(void)state;
-	assert_int_equal(datadir_admin_connect(d), -1);
+	assert_int_equal(datadir_admin_connect(d, DATADIR_ADMIN), -1);
 	assert_int_equal(errno, ENOENT);
-	l = datadir_admin_listen(d);
+	l = datadir_admin_listen(d, DATADIR_ADMIN);
 	assert_true(l >= 0);
 	close(l);
-	l = datadir_admin_listen(d);	/* over a stale one */
+	l = datadir_admin_listen(d, DATADIR_ADMIN);	/* over a stale one */
 	assert_true(l >= 0);
 	assert_int_equal(fstatat(d, DATADIR_ADMIN, &st, 0), 0);
 	assert_int_equal(st.st_mode & 07777, 0600);
-	c = datadir_admin_connect(d);
+	c = datadir_admin_connect(d, DATADIR_ADMIN);
 	assert_true(c >= 0);
 	a = accept(l, NULL, NULL);
 	assert_true(a >= 0);
