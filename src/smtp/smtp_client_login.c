@@ -116,36 +116,28 @@ library(void)
 	return gsasl;
 }
 
-/* Base64 of the channel's own bytes; false: it has none. */
-static bool
-channel(struct smtp_client *c, struct text *out, Gsasl_property *what)
+/* RFC 9266: the channel's own bytes, in base64. */
+static int
+bind_channel(struct login *l)
 {
-	static const struct {
-		const char *name;
-		Gsasl_property property;
-	} types[] = {
-		{ "tls-exporter", GSASL_CB_TLS_EXPORTER },
-		{ "tls-unique", GSASL_CB_TLS_UNIQUE },
-	};
-	uint8_t bytes[64];
+	struct text bytes = TEXT_INIT(0);
+	uint8_t raw[64];
 	size_t n;
+	int rc = GSASL_NO_CB_TLS_EXPORTER;
 
-	for (size_t i = 0; i < ARRAY_LEN(types); i++) {
-		if (stream_channel_binding(c->stream, types[i].name, bytes,
-		    &n) != 1)
-			continue;
-		base64_add(out, span_of(bytes, n));
-		*what = types[i].property;
-		return true;
+	if (stream_channel_binding(l->c->stream, "tls-exporter", raw,
+	    &n) == 1) {
+		base64_add(&bytes, span_of(raw, n));
+		rc = gsasl_property_set_raw(l->scram, GSASL_CB_TLS_EXPORTER,
+		    bytes.p, bytes.n);
+		text_free(&bytes);
 	}
-	return false;
+	return rc;
 }
 
 static int
 scram_open(struct login *l, const struct mechanism *m)
 {
-	struct text bytes = TEXT_INIT(0);
-	Gsasl_property what;
 	int rc;
 
 	if (library() == NULL ||
@@ -156,9 +148,8 @@ scram_open(struct login *l, const struct mechanism *m)
 	if (rc == GSASL_OK)
 		rc = gsasl_property_set_raw(l->scram, GSASL_PASSWORD,
 		    l->password.p, l->password.n);
-	if (rc == GSASL_OK && m->binds && channel(l->c, &bytes, &what))
-		rc = gsasl_property_set_raw(l->scram, what, bytes.p, bytes.n);
-	text_free(&bytes);
+	if (rc == GSASL_OK && m->binds)
+		rc = bind_channel(l);
 	return rc == GSASL_OK ? 1 : -1;
 }
 
