@@ -526,7 +526,8 @@ try_host(struct attempt *a, const struct relay_host *host)
 		    !policy.temporary ? RELAY_FAILED : RELAY_DEFERRED,
 		    DESTINATION_DOWN, "%s %.*s: %.*s",
 		    a->class & ENVELOPE_REQUIRETLS && !policy.temporary ?
-		    "5.7.30" : "4.7.5", SPAN_ARG(host->name),
+		    "5.7.30" : "4.7.5", SPAN_ARG(host->name.n > 0 ?
+		    host->name : a->target->domain),
 		    SPAN_ARG(policy.reason));
 		return NULL;
 	}
@@ -563,10 +564,11 @@ try_hosts(struct attempt *a)
 {
 	const struct relay_target *t = a->target;
 	struct relay_connection *c = NULL;
+	bool named = t->hosts[0].name.n > 0;	/* an address has no TLSA */
 
 	relay_policy_find(t->domain, t->route, a->settings->relay_tls,
-	    t->mx_secure || t->via.kind == VIA_HOST, a->class, a->arena,
-	    &a->policy);
+	    named && (t->mx_secure || t->via.kind == VIA_HOST), a->class,
+	    a->arena, &a->policy);
 	if (a->policy.temporary) {
 		failed(a, FAILURE_TLS, RELAY_DEFERRED, DESTINATION_DOWN,
 		    "4.7.0 %.*s: %.*s", SPAN_ARG(t->domain),

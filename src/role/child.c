@@ -85,6 +85,21 @@ tell_certificate(struct child *c)
 	tell(c, VERB_certificate, &chain);	/* empty: no TLS */
 }
 
+/* Passwords are for the one who logs in with them. */
+static void
+tell_outside(struct child *c)
+{
+	struct outside *have = &household.outside;
+	struct trust_note trust = {
+		.authorities = BLOB_OF(text_span(&have->authorities)) };
+	struct routes_note routes = {
+		.routes = BLOB_OF(text_span(c->role->bit == RELAY ?
+		    &have->routes : &have->routes_public)) };
+
+	tell(c, VERB_trust, &trust);
+	tell(c, VERB_routes, &routes);
+}
+
 static void
 tell_dkim(struct child *c)
 {
@@ -125,6 +140,13 @@ children_tell_certificate(void)
 {
 	for (size_t i = 0; i < household.child_count; i++)
 		tell_certificate(&household.children[i]);
+}
+
+void
+children_tell_outside(void)
+{
+	for (size_t i = 0; i < household.child_count; i++)
+		tell_outside(&household.children[i]);
 }
 
 void
@@ -386,6 +408,7 @@ tell_everything(struct child *c)
 	tell(c, VERB_grant_key, &grant);
 	tell_certificate(c);
 	tell_dkim(c);
+	tell_outside(c);
 	tell_dns(c);
 	tell_ports(c);
 	for (size_t i = 0; i < household.child_count; i++) {

@@ -11,6 +11,7 @@
 #include "role/certificate.h"
 #include "role/dns_files.h"
 #include "role/identity.h"
+#include "role/outside.h"
 #include "role/role.h"
 
 enum { PORTS_MAX = 256, CHILDREN_MAX = 520 };
@@ -40,6 +41,7 @@ struct household {
 	struct settings settings;
 	struct certificate certificate;
 	struct text dkim;		/* dkim_secret records */
+	struct outside outside;
 	struct dns_files dns;
 	uint8_t ticket_key[80], grant_key[32];
 	struct port ports[PORTS_MAX];
@@ -72,6 +74,7 @@ bool children_ready(void);
 void children_tell_settings(void);
 void children_tell_certificate(void);
 void children_tell_dkim(void);
+void children_tell_outside(void);
 void children_tell_dns(void);
 void children_tell_log(void);
 

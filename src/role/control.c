@@ -160,6 +160,12 @@ take_note(enum verb verb, const union any_message *m)
 	case VERB_grant_key:
 		TELL(grant_key, m->grant_key_note.key);
 		break;
+	case VERB_trust:
+		TELL(trust, m->trust_note.authorities.bytes);
+		break;
+	case VERB_routes:
+		TELL(routes, m->routes_note.routes.bytes);
+		break;
 	case VERB_dns_setup:
 		TELL(dns_setup, m->dns_setup_note.resolv_conf.bytes,
 		    m->dns_setup_note.trust_anchor.bytes,

@@ -29,6 +29,8 @@ struct role_events {
 	void (*private_key)(int pem);
 	void (*dkim_secrets)(struct span keys);	/* dkim_secret */
 	void (*grant_key)(struct span);
+	void (*trust)(struct span authorities);
+	void (*routes)(struct span encoded);	/* base/routes.h */
 	/* Files of the system, after each of the settings. */
 	void (*dns_setup)(struct span resolv_conf, struct span trust_anchor,
 	    struct span root_hints);
@@ -39,7 +41,7 @@ struct role_events {
 	void (*stop)(int64_t grace_ms);	/* end, and say control_done() */
 };
 extern const struct role_events edge_events, store_events, signer_events,
-    metrics_events, resolver_events;
+    metrics_events, relay_events, resolver_events;
 
 const struct control *control_self(void);
 void control_ready(void);

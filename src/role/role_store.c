@@ -6,6 +6,7 @@
  */
 #include "base/log.h"
 #include "base/metric.h"
+#include "base/routes.h"
 #include "base/secret.h"
 #include "io/loop.h"
 #include "ipc/serve.h"
@@ -30,6 +31,7 @@ static struct {
 	struct store *store;
 	struct server *server;
 	uint8_t grant_key[32];
+	struct routes *routes;		/* until the store is open */
 	struct pending pending[PENDING_MAX];
 	size_t pending_count;
 } here;
@@ -54,6 +56,19 @@ on_grant_key(struct span key)
 {
 	must(key.n == sizeof(here.grant_key));
 	memcpy(here.grant_key, key.p, key.n);
+}
+
+static void
+on_routes(struct span encoded)
+{
+	struct text why = TEXT_INIT(1024);
+
+	routes_free(&here.routes);
+	here.routes = routes_decode(encoded, &why);
+	if (here.routes == NULL)
+		log_event(LOG_LEVEL_ERROR, "store.routes",
+		    log_text("error", text_span(&why)));
+	text_free(&why);
 }
 
 static void
@@ -143,6 +158,7 @@ const struct role_events store_events = {
 	.prepare = prepare,
 	.settings = on_settings,
 	.grant_key = on_grant_key,
+	.routes = on_routes,
 	.listen = on_listen,
 	.peer = on_peer,
 	.start = on_start,

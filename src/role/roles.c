@@ -16,10 +16,11 @@ const struct role roles[] = {
 	    ONE_PROCESS, STOPS_LAST },
 	{ STORE, &store_events, BIT(ADMIN), USER(store), ONE_PROCESS,
 	    STOPS_LAST },
-	{ MX, &edge_events, BIT(SMTP), USER(mx), MANY(mx), STOPS_FIRST },
+	{ MX, &edge_events, BIT(SMTP) | BIT(LMTP), USER(mx), MANY(mx), STOPS_FIRST },
 	{ ACCESS, &edge_events, BIT(SUBMISSION) | BIT(SUBMISSIONS) |
 	    BIT(IMAP) | BIT(IMAPS) | BIT(POP3) | BIT(POP3S),
 	    USER(access), MANY(access), STOPS_FIRST },
+	{ RELAY, &relay_events, 0, USER(relay), ONE_PROCESS, STOPS_FIRST },
 	{ METRICS, &metrics_events, BIT(METRICS), USER(metrics), ONE_PROCESS,
 	    STOPS_FIRST },
 };

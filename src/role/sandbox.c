@@ -5,7 +5,7 @@
  * of its groups. Where a call is harmless with some arguments only, its row
  * says with which. Whatever makes a new descriptor reach out is in two groups
  * alone: open in FILES, which Landlock holds to one tree; socket, connect and
- * bind in CONNECT, for the Internet's protocols, never to listen.
+ * bind in CONNECT and DIAL, never to listen.
  */
 #include "role/sandbox.h"
 
@@ -27,6 +27,7 @@ enum {
 	THREADS	= 1 << 3,
 	FILES	= 1 << 4,	/* below the working directory */
 	CONNECT	= 1 << 5,	/* outwards, TCP and UDP */
+	DIAL	= 1 << 6,	/* outwards, TCP and Unix sockets */
 };
 
 /* ---- the table --------------------------------------------------------- */
@@ -40,6 +41,7 @@ static const struct rights {
 	{ STORE,   BASIC | LOOP | ACCEPT | THREADS | FILES },
 	{ SIGNER,  BASIC | LOOP },
 	{ RESOLVER, BASIC | LOOP | ACCEPT | CONNECT },
+	{ RELAY,   BASIC | LOOP | DIAL },
 	{ METRICS, BASIC | LOOP | ACCEPT },
 };
 
@@ -108,11 +110,14 @@ static const struct right rights[] = {
 
 	PLAIN(accept4, ACCEPT), PLAIN(accept, ACCEPT),
 
-	WHEN2(socket, CONNECT, IS(0, AF_INET), OF_TYPE(1, SOCK_STREAM)),
+	WHEN2(socket, CONNECT | DIAL, IS(0, AF_INET),
+	    OF_TYPE(1, SOCK_STREAM)),
 	WHEN2(socket, CONNECT, IS(0, AF_INET), OF_TYPE(1, SOCK_DGRAM)),
-	WHEN2(socket, CONNECT, IS(0, AF_INET6), OF_TYPE(1, SOCK_STREAM)),
+	WHEN2(socket, CONNECT | DIAL, IS(0, AF_INET6),
+	    OF_TYPE(1, SOCK_STREAM)),
 	WHEN2(socket, CONNECT, IS(0, AF_INET6), OF_TYPE(1, SOCK_DGRAM)),
-	PLAIN(connect, CONNECT), PLAIN(bind, CONNECT),
+	WHEN2(socket, DIAL, IS(0, AF_UNIX), OF_TYPE(1, SOCK_STREAM)),
+	PLAIN(connect, CONNECT | DIAL), PLAIN(bind, CONNECT | DIAL),
 	WHEN(sendto, CONNECT, LACKS(3, MSG_FASTOPEN)),
 	/* What takes away more of one's own rights is welcome at any time. */
 	PLAIN(landlock_create_ruleset, CONNECT),
@@ -331,7 +336,7 @@ allow_groups(int ruleset, const struct ruleset *all, unsigned groups)
 {
 	if ((groups & FILES) != 0 && allow_own_tree(ruleset, all->files) != 0)
 		return -1;
-	if ((groups & CONNECT) != 0 && (all->net & NET_BIND) != 0)
+	if ((groups & (CONNECT | DIAL)) != 0 && (all->net & NET_BIND) != 0)
 		return allow_port(ruleset, NET_BIND, 0);
 	return 0;
 }
@@ -346,7 +351,7 @@ landlock_enter(unsigned groups, struct text *why)
 	if (version == 0)
 		return 1;	/* seccomp alone, then */
 	n = all_rights(version, &all);
-	if ((groups & CONNECT) != 0)
+	if ((groups & (CONNECT | DIAL)) != 0)
 		all.net &= ~NET_CONNECT;
 	fd = (int)syscall(SYS_landlock_create_ruleset, &all, n, 0);
 	r = fd < 0 ? -1 : 0;

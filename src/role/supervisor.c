@@ -218,14 +218,18 @@ reload(struct text *why)
 {
 	static struct settings fresh;
 	struct certificate certificate = CERTIFICATE_NONE;
+	struct outside outside = { .authorities = { .p = NULL } };
 	struct dns_files dns = { .resolv_conf = TEXT_INIT(0) };
 
 	if (read_settings(&fresh, why) != 1 ||
 	    read_certificate(&fresh, &certificate, why) != 1)
 		return 0;
-	if (dns_files_load(run.directory, &fresh, &dns, why) != 1 ||
+	if (outside_load(run.directory, &fresh, run.config_path, &outside,
+	    why) != 1 ||
+	    dns_files_load(run.directory, &fresh, &dns, why) != 1 ||
 	    log_sink_open(&fresh, run.directory, why) != 1) {
 		certificate_free(&certificate);
+		outside_free(&outside);
 		dns_files_free(&dns);
 		return 0;
 	}
@@ -233,11 +237,14 @@ reload(struct text *why)
 	household.settings = fresh;
 	certificate_free(&household.certificate);
 	household.certificate = certificate;
+	outside_free(&household.outside);
+	household.outside = outside;
 	dns_files_free(&household.dns);
 	household.dns = dns;
 	children_tell_log();
 	children_tell_settings();
 	children_tell_certificate();
+	children_tell_outside();
 	children_tell_dns();
 	return 1;
 }
@@ -515,7 +522,9 @@ prepare(void)
 	take_directory();
 	if (log_sink_open(&household.settings, run.directory, &why) != 1 ||
 	    read_certificate(&household.settings, &household.certificate,
-	    &why) != 1 || dns_files_load(run.directory, &household.settings,
+	    &why) != 1 || outside_load(run.directory, &household.settings,
+	    run.config_path, &household.outside, &why) != 1 ||
+	    dns_files_load(run.directory, &household.settings,
 	    &household.dns, &why) != 1 ||
 	    children_plan(processors(), &why) != 1)
 		give_up(EX_CONFIG, "", text_span(&why));
