@@ -18,30 +18,66 @@
 enum option_id {
 	DATA = 1 << 0, JSON = 1 << 1, CONFIG = 1 << 2, PASSWORD = 1 << 3,
 	CSV = 1 << 4, MAILBOX = 1 << 5, REPAIR = 1 << 6, HOSTNAME = 1 << 7,
-	OFFSET = 1 << 8,
+	OFFSET = 1 << 8, KEEP = 1 << 9, MESSAGES = 1 << 10,
+	RECIPIENTS = 1 << 11, MEMBERS = 1 << 12, WHO = 1 << 13,
+	NOTE = 1 << 14, REASON = 1 << 15, SENDER = 1 << 16,
+	RECIPIENT = 1 << 17, DESTINATION = 1 << 18, OLDER = 1 << 19,
+	STATE = 1 << 20, ALL = 1 << 21,
 	USUAL = DATA | JSON,
+	PICK = SENDER | RECIPIENT | DESTINATION | OLDER | STATE,
 };
+
+/* Where struct cli keeps a value; the supervisor reads its own options. */
+#define AT(field) offsetof(struct cli, field)
+#define NOWHERE SIZE_MAX
 
 static const struct cli_option {
 	unsigned id;
-	const char *name, *argument, *help;
+	const char *name, *argument;	/* argument NULL: a switch */
+	size_t at;
+	const char *help;
 } cli_options[] = {
-	{ DATA,     "data",           "DIR",  "the data directory (default "
-	    DATADIR_DEFAULT ")" },
-	{ CONFIG,   "config",         "FILE", "the settings (default DIR/"
-	    DATADIR_CONFIG ")" },
-	{ OFFSET,   "port-offset",    "N",    "raise every port by N, and "
-	    "listen on 127.0.0.1 where the settings say *" },
-	{ HOSTNAME, "hostname",       "NAME", "the name of this server, also "
-	    "in its certificate (default mail.DOMAIN)" },
-	{ PASSWORD, "password-stdin", NULL,   "read the password from "
-	    "standard input, its first line" },
-	{ CSV,      "csv",            "FILE", "many at once: lines of "
-	    "address,password" },
-	{ MAILBOX,  "mailbox",        "NAME", "this mailbox (levels parted "
-	    "by /)" },
-	{ REPAIR,   "repair",         NULL,   "mend what can be mended" },
-	{ JSON,     "json",           NULL,   "answer in JSON, for programs" },
+	{ DATA, "data", "DIR", AT(data),
+	    "the data directory (default " DATADIR_DEFAULT ")" },
+	{ CONFIG, "config", "FILE", AT(config),
+	    "the settings (default DIR/" DATADIR_CONFIG ")" },
+	{ OFFSET, "port-offset", "N", NOWHERE,
+	    "raise every port by N, and listen on 127.0.0.1 where the "
+	    "settings say *" },
+	{ HOSTNAME, "hostname", "NAME", AT(hostname),
+	    "the name of this server, also in its certificate (default "
+	    "mail.DOMAIN)" },
+	{ PASSWORD, "password-stdin", NULL, AT(password_stdin),
+	    "read the password from standard input, its first line" },
+	{ CSV, "csv", "FILE", AT(csv),
+	    "many at once: lines of address,password" },
+	{ MAILBOX, "mailbox", "NAME", AT(mailbox),
+	    "this mailbox (levels parted by /)" },
+	{ REPAIR, "repair", NULL, AT(repair), "mend what can be mended" },
+	{ KEEP, "keep", NULL, AT(keep),
+	    "the account's own mailbox gets it too" },
+	{ MESSAGES, "messages", "N", AT(messages),
+	    "messages in 24 hours; none, any, or default" },
+	{ RECIPIENTS, "recipients", "N", AT(recipients),
+	    "recipients outside in 24 hours; the same" },
+	{ MEMBERS, "members", "FILE", AT(members),
+	    "the members from a file, one a line (- is standard input)" },
+	{ WHO, "who", "WHO", AT(who),
+	    "who may write to it: anyone, accounts (of this server), members" },
+	{ NOTE, "note", "TEXT", AT(note), "whom it is given to" },
+	{ REASON, "reason", "TEXT", AT(reason), "why" },
+	{ SENDER, "sender", "ADDRESS", AT(sender),
+	    "from this address, or @DOMAIN; <> is the null sender" },
+	{ RECIPIENT, "recipient", "ADDRESS", AT(recipient),
+	    "to this address, or @DOMAIN" },
+	{ DESTINATION, "destination", "NAME", AT(destination),
+	    "on their way there, as queue table names it; local is here" },
+	{ OLDER, "older-than", "TIME", AT(older_than),
+	    "that came longer ago, as 90min, 12h, 2d" },
+	{ STATE, "state", "STATE", AT(state),
+	    "active, deferred, held, or later" },
+	{ ALL, "all", NULL, AT(all), "every message in the queue" },
+	{ JSON, "json", NULL, AT(json), "answer in JSON, for programs" },
 };
 
 static const struct command {
@@ -59,6 +95,14 @@ static const struct command {
 	    "certificate to begin with." },
 	{ "domain add", "DOMAIN", 1, 1, USUAL, cli_domain_add,
 	    "Accept mail for one more domain." },
+	{ "dns", "DOMAIN", 1, 1, USUAL | CONFIG, cli_dns,
+	    "Print every record that a domain's DNS should have, as a zone "
+	    "file." },
+	{ "dkim list", "[DOMAIN]", 0, 1, USUAL, cli_dkim_list,
+	    "List the keys that sign domains' mail." },
+	{ "dkim rotate", "DOMAIN", 1, 1, USUAL, cli_dkim_rotate,
+	    "Make new keys for a domain; they sign as soon as the DNS shows "
+	    "them." },
 	{ "domain list", "", 0, 0, USUAL, cli_domain_list,
 	    "List the domains." },
 	{ "domain remove", "DOMAIN", 1, 1, USUAL, cli_domain_remove,
@@ -74,23 +118,79 @@ static const struct command {
 	{ "account password", "ADDRESS", 1, 1, USUAL | PASSWORD,
 	    cli_account_password,
 	    "Set a password; sessions opened with the old one end." },
+	{ "account forward", "ADDRESS [TARGET...]", 1, WORDS_MAX,
+	    USUAL | KEEP, cli_account_forward,
+	    "Send an account's mail on to other addresses, anywhere. Without "
+	    "a target it stays here again." },
+	{ "account limit", "ADDRESS", 1, 1, USUAL | MESSAGES | RECIPIENTS,
+	    cli_account_limit,
+	    "Say how much an account may send in 24 hours, or show it. What "
+	    "goes beyond is held, and postmaster is told." },
 	{ "alias add", "ADDRESS TARGET...", 2, WORDS_MAX, USUAL,
 	    cli_alias_add,
-	    "Deliver mail for an address to other addresses of this server. "
+	    "Send mail for an address to other addresses, here or anywhere. "
 	    "@DOMAIN stands for every address of a domain that does not "
 	    "exist otherwise." },
 	{ "alias list", "[DOMAIN]", 0, 1, USUAL, cli_alias_list,
 	    "List the aliases." },
 	{ "alias remove", "ADDRESS", 1, 1, USUAL, cli_alias_remove,
 	    "Remove an alias." },
+	{ "group set", "ADDRESS [MEMBER...]", 1, WORDS_MAX,
+	    USUAL | MEMBERS | WHO, cli_group_set,
+	    "Make a group: an address that stands for its members, anywhere. "
+	    "An existing one gets these members instead of its own, or only "
+	    "another --who." },
+	{ "group join", "ADDRESS MEMBER...", 2, WORDS_MAX, USUAL,
+	    cli_group_join, "Add members to a group." },
+	{ "group leave", "ADDRESS MEMBER...", 2, WORDS_MAX, USUAL,
+	    cli_group_leave, "Take members out of a group." },
+	{ "group list", "[DOMAIN]", 0, 1, USUAL, cli_group_list,
+	    "List the groups, with who may write to them and their members." },
+	{ "group remove", "ADDRESS", 1, 1, USUAL, cli_group_remove,
+	    "Remove a group." },
+	{ "mask add", "ACCOUNT", 1, 1, USUAL | NOTE, cli_mask_add,
+	    "Make a masked address: a random one that leads to the account "
+	    "until it is killed." },
+	{ "mask list", "ACCOUNT", 1, 1, USUAL, cli_mask_list,
+	    "List an account's masked addresses, and how they were used." },
+	{ "mask kill", "ADDRESS", 1, 1, USUAL, cli_mask_kill,
+	    "Refuse mail to a masked address from now on." },
+	{ "mask revive", "ADDRESS", 1, 1, USUAL, cli_mask_revive,
+	    "Accept mail to a killed masked address again." },
+	{ "suppress add", "ADDRESS", 1, 1, USUAL | REASON, cli_suppress_add,
+	    "Refuse mail of this server's accounts to an address outside, "
+	    "until that is lifted." },
+	{ "suppress list", "", 0, 0, USUAL, cli_suppress_list,
+	    "List the addresses outside that do not exist, as their servers "
+	    "said lately, and those added here." },
+	{ "suppress remove", "ADDRESS", 1, 1, USUAL, cli_suppress_remove,
+	    "Let mail go to an address again." },
 	{ "status", "", 0, 0, USUAL, cli_status,
 	    "Say whether a server runs, and how the store is." },
-	{ "queue list", "", 0, 0, USUAL, cli_queue_list,
-	    "List the messages that wait to be delivered." },
+	{ "queue list", "", 0, 0, USUAL | PICK, cli_queue_list,
+	    "List the messages that wait to be delivered: all, or those that "
+	    "the options pick." },
+	{ "queue table", "", 0, 0, USUAL, cli_queue_table,
+	    "Count the queue by destination and by age in minutes, the "
+	    "fullest first." },
 	{ "queue show", "QUEUE-ID", 1, 1, USUAL, cli_queue_show,
-	    "Show one waiting message: its envelope, then its text." },
-	{ "queue delete", "QUEUE-ID...", 1, WORDS_MAX, USUAL,
-	    cli_queue_delete,
+	    "Show one waiting message: where it goes, then its text." },
+	{ "queue retry", "[QUEUE-ID...]", 0, WORDS_MAX, USUAL | PICK | ALL,
+	    cli_queue_retry,
+	    "Try messages now, by id or those that the options pick." },
+	{ "queue flush", "", 0, 0, USUAL, cli_queue_flush,
+	    "Try every waiting message now." },
+	{ "queue hold", "[QUEUE-ID...]", 0, WORDS_MAX, USUAL | PICK | ALL,
+	    cli_queue_hold,
+	    "Keep messages in the queue until they are released." },
+	{ "queue release", "[QUEUE-ID...]", 0, WORDS_MAX,
+	    USUAL | PICK | ALL, cli_queue_release,
+	    "Let held messages go." },
+	{ "queue return", "[QUEUE-ID...]", 0, WORDS_MAX,
+	    USUAL | PICK | ALL, cli_queue_return,
+	    "Give messages up: their senders are told." },
+	{ "queue delete", "[QUEUE-ID...]", 0, WORDS_MAX,
+	    USUAL | PICK | ALL, cli_queue_delete,
 	    "Delete waiting messages for good. Nobody is told; the trace "
 	    "keeps a line." },
 	{ "trace", "QUEUE-ID|MESSAGE-ID", 1, 1, USUAL, cli_trace,
@@ -113,8 +213,12 @@ static const struct command {
 	    "Copy everything into a new folder; mail goes on meanwhile." },
 	{ "restore", "FOLDER", 1, 1, USUAL, cli_restore,
 	    "Make a new data directory from a backup." },
-	{ "check", "", 0, 0, USUAL | REPAIR, cli_check,
-	    "Verify everything stored." },
+	{ "check", "[DOMAIN]", 0, 1, USUAL | REPAIR, cli_check,
+	    "Verify everything stored; or, with a domain, what the DNS says "
+	    "of it: what is missing or wrong, and what that costs." },
+	{ "reload", "", 0, 0, USUAL, cli_reload,
+	    "Have a running server read its settings, certificate and keys "
+	    "again." },
 };
 
 /* ---- help ---------------------------------------------------------------- */
@@ -196,36 +300,16 @@ find_command(int argc, char **argv, int *used)
 }
 
 static void
-set_option(struct cli *cli, unsigned id, const char *value)
+set_option(struct cli *cli, const struct cli_option *o, const char *value)
 {
-	switch (id) {
-	case DATA:
-		cli->data = value;
-		break;
-	case CONFIG:
-		cli->config = value;
-		break;
-	case CSV:
-		cli->csv = value;
-		break;
-	case MAILBOX:
-		cli->mailbox = value;
-		break;
-	case HOSTNAME:
-		cli->hostname = value;
-		break;
-	case JSON:
-		cli->json = true;
-		break;
-	case REPAIR:
-		cli->repair = true;
-		break;
-	case PASSWORD:
-		cli->password_stdin = true;
-		break;
-	default:		/* the supervisor reads its own */
-		break;
-	}
+	void *field = (char *)cli + (o->at == NOWHERE ? 0 : o->at);
+
+	if (o->at == NOWHERE)
+		return;
+	if (o->argument != NULL)
+		*(const char **)field = value;
+	else
+		*(bool *)field = true;
 }
 
 /* The options of this command as getopt_long wants them; `val` is an index. */
@@ -268,7 +352,7 @@ read_arguments(struct cli *cli, const struct command *c, int argc, char **argv)
 		}
 		if (got < 1000)
 			return usage_mistake(c);
-		set_option(cli, cli_options[got - 1000].id, optarg);
+		set_option(cli, &cli_options[got - 1000], optarg);
 	}
 	for (; optind < argc; optind++) {
 		if (cli->count == WORDS_MAX)

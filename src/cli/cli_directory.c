@@ -7,28 +7,48 @@
 #include "base/secret.h"
 #include "cli/cli_impl.h"
 
-/* A call with nothing to tell but its result. */
-#define SIMPLE(cli, verb, request, what)				\
-	({								\
-		struct verb##_reply reply_;				\
-		call_##verb((cli)->store, (cli)->arena, (request),	\
-		    &reply_) == 1 ? cli_result(reply_.result, (what)) :	\
-		    cli_no_answer();					\
-	})
+/* ---- lists ----------------------------------------------------------------- */
 
-/* One line for people, or {"did": name} for programs. */
+/* A page of the list; *after becomes the last name. 1 there are more. */
 static int
-did(struct cli *cli, int status, const char *what, const char *name)
+list_page(struct cli *cli, uint32_t kind, const char *domain,
+    struct text *after, void (*fn)(void *, const struct directory_row *),
+    void *arg, int *status)
 {
-	if (status != EX_OK)
-		return status;
-	cli_print_json(cli, json_pack("{s:s}", what, name));
-	if (!cli->json)
-		printf("%s: %s\n", name, what);
-	return EX_OK;
+	struct directory_list_request request = { .kind = kind,
+	    .after = text_span(after), .domain = span_str(domain) };
+	struct directory_list_reply reply;
+	struct directory_row row;
+	struct cursor rows;
+
+	if (call_directory_list(cli->store, cli->arena, &request,
+	    &reply) != 1) {
+		*status = cli_no_answer();
+		return 0;
+	}
+	*status = cli_result(reply.result, "list");
+	rows = (struct cursor){ .rest = reply.rows.bytes };
+	while (*status == EX_OK && directory_row_get(&rows, &row) == 1) {
+		fn(arg, &row);
+		text_clear(after);
+		text_add(after, row.name);
+	}
+	blob_release(&reply.rows);
+	return *status == EX_OK && reply.more && !rows.bad;
 }
 
-/* ---- lists ----------------------------------------------------------------- */
+int
+cli_directory_rows(struct cli *cli, uint32_t kind, const char *domain,
+    void (*fn)(void *, const struct directory_row *), void *arg)
+{
+	struct text after = TEXT_INIT(4096);
+	int status = EX_OK;
+
+	while (list_page(cli, kind, domain, &after, fn, arg, &status) == 1)
+		arena_reset(cli->arena);
+	text_free(&after);
+	return status;
+}
 
 typedef json_t *row_fn(const struct cli *, const struct directory_row *);
 
@@ -42,20 +62,8 @@ show_domain(const struct cli *cli, const struct directory_row *row)
 }
 
 static json_t *
-show_account(const struct cli *cli, const struct directory_row *row)
-{
-	if (!cli->json)
-		printf("%-40.*s %8" PRIu64 " messages %10s  since %s\n",
-		    SPAN_ARG(row->name), row->messages,
-		    cli_bytes(row->bytes), cli_time(row->created));
-	return json_pack("{s:o, s:I, s:I, s:o}", "address",
-	    cli_json(row->name), "messages", (json_int_t)row->messages,
-	    "bytes", (json_int_t)row->bytes, "created",
-	    cli_json_time(row->created));
-}
-
-static json_t *
-show_alias(const struct cli *cli, const struct directory_row *row)
+show_targets(const struct cli *cli, const struct directory_row *row,
+    const char *mark)
 {
 	json_t *targets = json_array();
 	struct span rest = row->targets, line;
@@ -66,57 +74,76 @@ show_alias(const struct cli *cli, const struct directory_row *row)
 			continue;
 		json_array_append_new(targets, cli_json(line));
 		if (!cli->json)
-			printf("%.*s -> %.*s\n", SPAN_ARG(row->name),
+			printf("%.*s %s %.*s\n", SPAN_ARG(row->name), mark,
 			    SPAN_ARG(line));
 	}
-	return json_pack("{s:o, s:o}", "address", cli_json(row->name),
-	    "targets", targets);
+	return targets;
 }
 
-/* A page of the list; *after becomes the last name. 1 there are more. */
-static int
-list_page(struct cli *cli, uint32_t kind, struct text *after, row_fn *show,
-    json_t *all, int *status)
+static json_t *
+json_limit(uint64_t limit)
 {
-	struct directory_list_request request = {
-		.kind = kind, .after = text_span(after),
-		.domain = span_str(cli->count > 0 ? cli->words[0] : ""),
-	};
-	struct directory_list_reply reply;
-	struct directory_row row;
-	struct cursor rows;
+	return limit < INT64_MAX ? json_integer((json_int_t)limit)
+	    : json_null();
+}
 
-	if (call_directory_list(cli->store, cli->arena, &request,
-	    &reply) != 1) {
-		*status = cli_no_answer();
-		return 0;
-	}
-	*status = cli_result(reply.result, "list");
-	rows = (struct cursor){ .rest = reply.rows.bytes };
-	while (*status == EX_OK && directory_row_get(&rows, &row) == 1) {
-		json_array_append_new(all, show(cli, &row));
-		text_clear(after);
-		text_add(after, row.name);
-	}
-	blob_release(&reply.rows);
-	return *status == EX_OK && reply.more && !rows.bad;
+static json_t *
+show_account(const struct cli *cli, const struct directory_row *row)
+{
+	json_t *targets;
+
+	if (!cli->json)
+		printf("%-40.*s %8" PRIu64 " messages %10s  sent today %"
+		    PRIu64 "  since %s\n", SPAN_ARG(row->name),
+		    row->messages, cli_bytes(row->bytes), row->sent_messages,
+		    cli_time(row->created));
+	targets = show_targets(cli, row, row->flags != 0 ?
+	    "  keeps, and sends on to" : "  sends on to");
+	return json_pack("{s:o, s:I, s:I, s:o, s:I, s:I, s:o, s:o, s:o, s:b}",
+	    "address", cli_json(row->name), "messages",
+	    (json_int_t)row->messages, "bytes", (json_int_t)row->bytes,
+	    "created", cli_json_time(row->created), "sent_messages",
+	    (json_int_t)row->sent_messages, "sent_recipients",
+	    (json_int_t)row->sent_recipients, "max_messages",
+	    json_limit(row->max_messages), "max_recipients",
+	    json_limit(row->max_recipients), "forward", targets, "keeps",
+	    row->targets.n == 0 || row->flags != 0);
+}
+
+static json_t *
+show_alias(const struct cli *cli, const struct directory_row *row)
+{
+	return json_pack("{s:o, s:o}", "address", cli_json(row->name),
+	    "targets", show_targets(cli, row, "->"));
+}
+
+struct shown {
+	struct cli *cli;
+	row_fn *show;
+	json_t *all;
+};
+
+static void
+show_row(void *arg, const struct directory_row *row)
+{
+	struct shown *s = arg;
+
+	json_array_append_new(s->all, s->show(s->cli, row));
 }
 
 static int
 list(struct cli *cli, uint32_t kind, row_fn *show)
 {
-	struct text after = TEXT_INIT(4096);
-	json_t *all = json_array();
+	struct shown s = { cli, show, json_array() };
 	int status = cli_open(cli);
 
 	if (status == EX_OK)
-		while (list_page(cli, kind, &after, show, all, &status) == 1)
-			arena_reset(cli->arena);
+		status = cli_directory_rows(cli, kind, cli->count > 0 ?
+		    cli->words[0] : "", show_row, &s);
 	if (status == EX_OK)
-		cli_print_json(cli, all);
+		cli_print_json(cli, s.all);
 	else
-		json_decref(all);
-	text_free(&after);
+		json_decref(s.all);
 	return status;
 }
 
@@ -145,11 +172,16 @@ cli_domain_add(struct cli *cli)
 {
 	struct domain_add_request request = {
 		.domain = span_str(cli->words[0]) };
+	struct span domain;
 	int status = cli_open(cli);
 
 	if (status == EX_OK)
-		status = SIMPLE(cli, domain_add, &request, cli->words[0]);
-	return did(cli, status, "added", cli->words[0]);
+		status = CLI_SIMPLE(cli, domain_add, &request, cli->words[0]);
+	if (status == EX_OK)
+		status = cli_domain_word(cli, cli->words[0], &domain);
+	if (status == EX_OK)
+		status = cli_dkim_begin(cli, domain);
+	return cli_did(cli, status, "added", cli->words[0]);
 }
 
 int
@@ -157,11 +189,16 @@ cli_domain_remove(struct cli *cli)
 {
 	struct domain_remove_request request = {
 		.domain = span_str(cli->words[0]) };
+	struct span domain;
 	int status = cli_open(cli);
 
 	if (status == EX_OK)
-		status = SIMPLE(cli, domain_remove, &request, cli->words[0]);
-	return did(cli, status, "removed", cli->words[0]);
+		status = CLI_SIMPLE(cli, domain_remove, &request, cli->words[0]);
+	if (status == EX_OK)
+		status = cli_domain_word(cli, cli->words[0], &domain);
+	if (status == EX_OK)
+		status = cli_dkim_end(cli, domain);
+	return cli_did(cli, status, "removed", cli->words[0]);
 }
 
 /* ---- accounts ------------------------------------------------------------------- */
@@ -172,7 +209,7 @@ add_account(struct cli *cli, const char *address, struct span password)
 	struct account_add_request request = {
 		.address = span_str(address), .password = password };
 
-	return SIMPLE(cli, account_add, &request, address);
+	return CLI_SIMPLE(cli, account_add, &request, address);
 }
 
 /*
@@ -289,7 +326,7 @@ cli_account_add(struct cli *cli)
 	if (status == EX_OK)
 		status = add_account(cli, cli->words[0], text_span(&password));
 	text_wipe(&password);
-	return did(cli, status, "added", cli->words[0]);
+	return cli_did(cli, status, "added", cli->words[0]);
 }
 
 int
@@ -300,8 +337,8 @@ cli_account_remove(struct cli *cli)
 	int status = cli_open(cli);
 
 	if (status == EX_OK)
-		status = SIMPLE(cli, account_remove, &request, cli->words[0]);
-	return did(cli, status, "removed", cli->words[0]);
+		status = CLI_SIMPLE(cli, account_remove, &request, cli->words[0]);
+	return cli_did(cli, status, "removed", cli->words[0]);
 }
 
 int
@@ -317,10 +354,10 @@ cli_account_password(struct cli *cli)
 	status = cli_password(cli, &password);
 	request.password = text_span(&password);
 	if (status == EX_OK)
-		status = SIMPLE(cli, account_password, &request,
+		status = CLI_SIMPLE(cli, account_password, &request,
 		    cli->words[0]);
 	text_wipe(&password);
-	return did(cli, status, "new password", cli->words[0]);
+	return cli_did(cli, status, "new password", cli->words[0]);
 }
 
 /* ---- aliases --------------------------------------------------------------------- */
@@ -334,19 +371,16 @@ cli_alias_add(struct cli *cli)
 	struct alias_add_reply reply;
 	int status = cli_open(cli);
 
-	for (size_t i = 1; i < cli->count; i++) {
-		text_str(&targets, cli->words[i]);
-		text_char(&targets, '\n');
-	}
+	cli_lines(cli, 1, &targets);
 	request.targets = text_span(&targets);
 	if (status == EX_OK && call_alias_add(cli->store, cli->arena,
 	    &request, &reply) != 1)
 		status = cli_no_answer();
 	else if (status == EX_OK)
-		status = cli_result(reply.result, reply.bad_target.n > 0 ?
-		    arena_cstr(cli->arena, reply.bad_target) : cli->words[0]);
+		status = cli_target_result(cli, reply.result,
+		    reply.bad_target, cli->words[0]);
 	text_free(&targets);
-	return did(cli, status, "added", cli->words[0]);
+	return cli_did(cli, status, "added", cli->words[0]);
 }
 
 int
@@ -357,6 +391,6 @@ cli_alias_remove(struct cli *cli)
 	int status = cli_open(cli);
 
 	if (status == EX_OK)
-		status = SIMPLE(cli, alias_remove, &request, cli->words[0]);
-	return did(cli, status, "removed", cli->words[0]);
+		status = CLI_SIMPLE(cli, alias_remove, &request, cli->words[0]);
+	return cli_did(cli, status, "removed", cli->words[0]);
 }

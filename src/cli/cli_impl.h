@@ -28,7 +28,10 @@ struct cli {
 	const char *csv;		/* --csv, or NULL */
 	const char *mailbox;		/* --mailbox, or NULL */
 	const char *hostname;		/* --hostname, or NULL */
-	bool json, repair, password_stdin;
+	const char *messages, *recipients;	/* --messages ...; or NULL */
+	const char *members, *who, *note, *reason;
+	const char *sender, *recipient, *destination, *older_than, *state;
+	bool json, repair, password_stdin, keep, all;
 	const char *words[WORDS_MAX];	/* what is no option */
 	size_t count;
 	struct link *store;		/* after cli_open() */
@@ -42,10 +45,17 @@ struct cli {
 typedef int cli_command(struct cli *);	/* the exit status */
 cli_command cli_init, cli_domain_add, cli_domain_list, cli_domain_remove,
     cli_account_add, cli_account_list, cli_account_remove,
-    cli_account_password, cli_alias_add, cli_alias_list, cli_alias_remove,
-    cli_status, cli_queue_list, cli_queue_show, cli_queue_delete, cli_trace,
+    cli_account_password, cli_account_forward, cli_account_limit,
+    cli_alias_add, cli_alias_list, cli_alias_remove, cli_group_set,
+    cli_group_join, cli_group_leave, cli_group_list, cli_group_remove,
+    cli_mask_add, cli_mask_list, cli_mask_kill, cli_mask_revive,
+    cli_suppress_add, cli_suppress_list, cli_suppress_remove, cli_status,
+    cli_queue_list, cli_queue_table, cli_queue_show, cli_queue_retry,
+    cli_queue_flush, cli_queue_hold, cli_queue_release, cli_queue_return,
+    cli_queue_delete, cli_trace,
     cli_import_maildir, cli_import_mbox, cli_export_maildir, cli_export_mbox,
-    cli_backup, cli_restore, cli_check;
+    cli_backup, cli_restore, cli_check, cli_check_store, cli_check_domain,
+    cli_dns, cli_dkim_list, cli_dkim_rotate, cli_reload;
 
 /* -- cli_store.c ------------------------------------------------------------ */
 /* Reach the store. EX_OK, or a status after saying why. */
@@ -63,6 +73,24 @@ int  cli_say(int status, const char *fmt, ...) PRINTF_LIKE(2, 3);
 int  cli_result(enum result, const char *what);
 /* No answer came: says it. */
 int  cli_no_answer(void);
+/* A call with nothing to tell but its result. */
+#define CLI_SIMPLE(cli, verb, request, what)				\
+	({								\
+		struct verb##_reply reply_;				\
+		call_##verb((cli)->store, (cli)->arena, (request),	\
+		    &reply_) == 1 ? cli_result(reply_.result, (what)) :	\
+		    cli_no_answer();					\
+	})
+/* When all is well: one line for people, {"did": name} for programs. */
+int  cli_did(struct cli *, int status, const char *what, const char *name);
+/* A target that does not lead anywhere, or the thing itself. */
+int  cli_target_result(struct cli *, enum result, struct span bad_target,
+    const char *what);
+/* words[from..], one a line. */
+void cli_lines(const struct cli *, size_t from, struct text *out);
+/* Each row of a list of the directory. EX_OK or a status. */
+int  cli_directory_rows(struct cli *, uint32_t kind, const char *domain,
+    void (*fn)(void *, const struct directory_row *), void *arg);
 /* With --json print the value (and free it); without, only free it. */
 void cli_print_json(const struct cli *, json_t *);
 json_t *cli_json(struct span);		/* a string; broken UTF-8 scrubbed */
@@ -85,6 +113,22 @@ void progress_begin(struct progress *, const struct cli *, const char *what,
     uint64_t total);
 void progress_set(struct progress *, uint64_t done);
 void progress_end(struct progress *);
+
+/* -- cli_dkim.c: keys of domains; a running server ---------------------------------- */
+/* SIGHUP to it, when one runs. EX_OK, or a status after saying why. */
+int  cli_tell_server(struct cli *, bool *runs);
+/* A domain in its one form; is it ours? EX_OK, or a status after saying. */
+int  cli_domain_word(struct cli *, const char *word, struct span *out);
+int  cli_domain_is_ours(struct cli *, struct span domain);
+/* Its first keys, unless there are some; all of them away. */
+int  cli_dkim_begin(struct cli *, struct span domain);
+int  cli_dkim_end(struct cli *, struct span domain);
+/* Each key of a domain ("": of all), newest first, with its record. */
+struct dkim_file;
+typedef void cli_dkim_fn(struct cli *, void *arg, const struct dkim_file *,
+    const char *algorithm, struct span record);
+int  cli_dkim_each(struct cli *, struct span domain, cli_dkim_fn *,
+    void *arg);
 
 /* -- cli_password.c --------------------------------------------------------------- */
 /* From standard input with --password-stdin, else asked for twice without

@@ -75,6 +75,43 @@ cli_no_answer(void)
 	    strerror(errno));
 }
 
+int
+cli_did(struct cli *cli, int status, const char *what, const char *name)
+{
+	if (status != EX_OK)
+		return status;
+	cli_print_json(cli, json_pack("{s:s}", what, name));
+	if (!cli->json)
+		printf("%s: %s\n", name, what);
+	return EX_OK;
+}
+
+int
+cli_target_result(struct cli *cli, enum result result,
+    struct span bad_target, const char *what)
+{
+	const char *target = arena_cstr(cli->arena, bad_target);
+
+	if (bad_target.n == 0 || target == NULL)
+		return cli_result(result, what);
+	if (result == RESULT_CONFLICT)
+		return cli_say(EX_DATAERR, "%s: leads back to %s", target,
+		    what);
+	if (result == RESULT_LIMIT)
+		return cli_say(EX_DATAERR, "%s: leads to too many, or "
+		    "through too many", target);
+	return cli_result(result, target);
+}
+
+void
+cli_lines(const struct cli *cli, size_t from, struct text *out)
+{
+	for (size_t i = from; i < cli->count; i++) {
+		text_str(out, cli->words[i]);
+		text_char(out, '\n');
+	}
+}
+
 void
 cli_print_json(const struct cli *cli, json_t *value)
 {

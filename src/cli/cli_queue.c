@@ -1,16 +1,58 @@
 /*
- * cli_queue.c - what waits, what happened, how the store is.
+ * cli_queue.c - what waits, and where to.
  */
 #include <stdio.h>
-#include <unistd.h>
 
+#include "base/clock.h"
 #include "cli/cli_impl.h"
-#include "mail/date.h"
+#include "cli/cli_queue.h"
 #include "mail/encode.h"
 
-enum { PAGE = 1000 };
+enum { PAGE = 1000, AGES = 8 };
 
-/* ---- queue ------------------------------------------------------------------- */
+/* ---- which messages --------------------------------------------------------- */
+
+/* A number with a unit; seconds without one. */
+static bool
+read_age(const char *text, int64_t *out)
+{
+	static const struct {
+		const char *name;
+		int64_t seconds;
+	} units[] = {
+		{ "", 1 }, { "s", 1 }, { "min", 60 }, { "m", 60 },
+		{ "h", 3600 }, { "d", 86400 }, { "w", 604800 },
+	};
+	size_t digits = strspn(text, "0123456789");
+	uint64_t n;
+
+	if (span_u64(span_of(text, digits), &n) != 1 || n > INT32_MAX)
+		return false;
+	for (size_t i = 0; i < ARRAY_LEN(units); i++)
+		if (strcmp(text + digits, units[i].name) == 0) {
+			*out = (int64_t)n * units[i].seconds;
+			return true;
+		}
+	return false;
+}
+
+int
+cli_queue_filter(const struct cli *cli, struct cli_filter *f)
+{
+	*f = (struct cli_filter){
+		.sender = span_str(cli->sender),
+		.recipient = span_str(cli->recipient),
+		.destination = span_str(cli->destination),
+		.state = span_str(cli->state),
+	};
+	if (cli->older_than != NULL && !read_age(cli->older_than,
+	    &f->older_than))
+		return cli_say(EX_USAGE, "%s: not a time like 90min, 12h or "
+		    "2d", cli->older_than);
+	return EX_OK;
+}
+
+/* ---- rows --------------------------------------------------------------------- */
 
 static json_t *
 json_lines(struct span text)
@@ -29,13 +71,16 @@ json_lines(struct span text)
 static json_t *
 json_queue_row(const struct queue_row *r)
 {
-	return json_pack("{s:o, s:o, s:o, s:I, s:o, s:o, s:i, s:o, s:o}",
+	return json_pack("{s:o, s:o, s:o, s:I, s:o, s:o, s:i, s:o, s:o, "
+	    "s:o, s:I, s:o}",
 	    "queue_id", cli_json(r->queue_id), "sender", cli_json(r->sender),
 	    "recipients", json_lines(r->recipients), "size",
 	    (json_int_t)r->size, "arrived", cli_json_time(r->arrived),
 	    "next_attempt", cli_json_time(r->next_attempt), "attempts",
 	    (int)r->attempts, "state", cli_json(r->state), "reason",
-	    cli_json(r->reason));
+	    cli_json(r->reason), "destination", r->destination.n > 0 ?
+	    cli_json(r->destination) : json_string("local"), "priority",
+	    (json_int_t)r->priority, "expires", cli_json_time(r->expires));
 }
 
 static void
@@ -43,6 +88,7 @@ print_queue_row(const struct cli *cli, const struct queue_row *r)
 {
 	struct span sender = cli_shown(cli, r->sender);
 	struct span reason = cli_shown(cli, r->reason);
+	struct span destination = cli_shown(cli, r->destination);
 	struct span rest = r->recipients, line;
 
 	printf("%-20.*s %9s  %s  %.*s  from <%.*s>\n", SPAN_ARG(r->queue_id),
@@ -54,79 +100,100 @@ print_queue_row(const struct cli *cli, const struct queue_row *r)
 		if (line.n > 0)
 			printf("    to %.*s\n", SPAN_ARG(line));
 	}
+	if (destination.n > 0)
+		printf("    by way of %.*s\n", SPAN_ARG(destination));
+	if (r->next_attempt > clock_wall_seconds())
+		printf("    next attempt %s (attempt %u)\n",
+		    cli_time(r->next_attempt), r->attempts + 1);
 	if (reason.n > 0)
 		printf("    %.*s\n", SPAN_ARG(reason));
 }
 
+/* ---- list ---------------------------------------------------------------------- */
+
+struct listing {
+	struct cli *cli;
+	struct cli_filter filter;
+	struct text after;
+	json_t *all;
+	uint64_t shown, total;
+};
+
+/* 1 there are more. */
 static int
-queue_page(struct cli *cli, struct text *after, json_t *all, uint64_t *total,
-    int *status)
+queue_page(struct listing *l, int *status)
 {
-	struct queue_list_request request = {
-		.after = text_span(after), .count = PAGE };
+	struct queue_list_request request = { .count = PAGE,
+	    .after = text_span(&l->after), .sender = l->filter.sender,
+	    .recipient = l->filter.recipient, .state = l->filter.state,
+	    .destination = l->filter.destination,
+	    .older_than = l->filter.older_than };
 	struct queue_list_reply reply;
 	struct queue_row row;
 	struct cursor rows;
 
-	if (call_queue_list(cli->store, cli->arena, &request, &reply) != 1) {
+	if (call_queue_list(l->cli->store, l->cli->arena, &request,
+	    &reply) != 1) {
 		*status = cli_no_answer();
 		return 0;
 	}
 	*status = cli_result(reply.result, "queue");
-	*total = reply.total;
+	l->total = reply.total;
 	rows = (struct cursor){ .rest = reply.rows.bytes };
 	while (*status == EX_OK && queue_row_get(&rows, &row) == 1) {
-		if (cli->json)
-			json_array_append_new(all, json_queue_row(&row));
+		l->shown++;
+		if (l->cli->json)
+			json_array_append_new(l->all, json_queue_row(&row));
 		else
-			print_queue_row(cli, &row);
+			print_queue_row(l->cli, &row);
 	}
-	text_clear(after);
-	text_add(after, reply.next);
+	text_clear(&l->after);
+	text_add(&l->after, reply.next);
 	blob_release(&reply.rows);
-	return *status == EX_OK && reply.next.n > 0 && !rows.bad;
+	return *status == EX_OK && l->after.n > 0 && !rows.bad;
 }
 
 int
 cli_queue_list(struct cli *cli)
 {
-	struct text after = TEXT_INIT(64);
-	json_t *all = json_array();
-	uint64_t total = 0;
-	int status = cli_open(cli);
+	struct listing l = { .cli = cli, .after = TEXT_INIT(64) };
+	int status = cli_queue_filter(cli, &l.filter);
 
 	if (status == EX_OK)
-		while (queue_page(cli, &after, all, &total, &status) == 1)
-			arena_reset(cli->arena);
-	if (status == EX_OK && !cli->json)
-		printf("%" PRIu64 " message%s in the queue\n", total,
-		    total == 1 ? "" : "s");
+		status = cli_open(cli);
+	l.all = json_array();
 	if (status == EX_OK)
-		cli_print_json(cli, all);
+		while (queue_page(&l, &status) == 1)
+			arena_reset(cli->arena);
+	if (status == EX_OK && !cli->json && l.shown != l.total)
+		printf("%" PRIu64 " of ", l.shown);
+	if (status == EX_OK && !cli->json)
+		printf("%" PRIu64 " message%s in the queue\n", l.total,
+		    l.total == 1 ? "" : "s");
+	if (status == EX_OK)
+		cli_print_json(cli, l.all);
 	else
-		json_decref(all);
-	text_free(&after);
+		json_decref(l.all);
+	text_free(&l.after);
 	return status;
 }
 
+/* ---- show ---------------------------------------------------------------------- */
+
 static void
-show_body(const struct cli *cli, const struct queue_row *row,
-    struct span body)
+show_body(const struct cli *cli, json_t *places, struct span body)
 {
 	struct text base64 = TEXT_INIT(0);
-	json_t *value;
 
 	if (!cli->json) {
-		print_queue_row(cli, row);
 		putchar('\n');
 		fwrite(body.p, 1, body.n, stdout);
+		json_decref(places);
 		return;
 	}
-	value = json_queue_row(row);
 	base64_add(&base64, body);
-	json_object_set_new(value, "message_base64",
-	    cli_json(text_span(&base64)));
-	cli_print_json(cli, value);
+	cli_print_json(cli, json_pack("{s:o, s:o}", "places", places,
+	    "message_base64", cli_json(text_span(&base64))));
 	text_free(&base64);
 }
 
@@ -138,6 +205,7 @@ cli_queue_show(struct cli *cli)
 	struct queue_show_reply reply;
 	struct queue_row row;
 	struct cursor rows;
+	json_t *places;
 	int status = cli_open(cli);
 
 	if (status != EX_OK)
@@ -145,169 +213,94 @@ cli_queue_show(struct cli *cli)
 	if (call_queue_show(cli->store, cli->arena, &request, &reply) != 1)
 		return cli_no_answer();
 	status = cli_result(reply.result, cli->words[0]);
-	rows = (struct cursor){ .rest = reply.row.bytes };
-	if (status == EX_OK && queue_row_get(&rows, &row) == 1)
-		show_body(cli, &row, reply.body.bytes);
-	blob_release(&reply.row);
+	rows = (struct cursor){ .rest = reply.rows.bytes };
+	places = json_array();
+	while (status == EX_OK && queue_row_get(&rows, &row) == 1) {
+		json_array_append_new(places, json_queue_row(&row));
+		if (!cli->json)
+			print_queue_row(cli, &row);
+	}
+	if (status == EX_OK)
+		show_body(cli, places, reply.body.bytes);
+	else
+		json_decref(places);
+	blob_release(&reply.rows);
 	blob_release(&reply.body);
 	return status;
 }
 
-int
-cli_queue_delete(struct cli *cli)
+/* ---- table ---------------------------------------------------------------------- */
+
+static const char *const columns[AGES] = {
+	"5", "10", "20", "40", "80", "160", "320", "320+",
+};
+
+static void
+print_table_row(const struct cli *cli, const struct queue_table_row *r,
+    const uint64_t ages[AGES])
 {
-	json_t *deleted = json_array();
-	int status = cli_open(cli), worst = status;
+	struct span name = cli_shown(cli, r->destination);
+	struct span reason = cli_shown(cli, r->reason);
 
-	for (size_t i = 0; i < cli->count && status == EX_OK; i++) {
-		struct queue_delete_request request = {
-			.queue_id = span_str(cli->words[i]) };
-		struct queue_delete_reply reply;
-		int one;
-
-		if (call_queue_delete(cli->store, cli->arena, &request,
-		    &reply) != 1) {
-			worst = status = cli_no_answer();
-			break;
-		}
-		one = cli_result(reply.result, cli->words[i]);
-		if (one != EX_OK)
-			worst = one;
-		else
-			json_array_append_new(deleted,
-			    json_string(cli->words[i]));
-		if (one == EX_OK && !cli->json)
-			printf("%s: deleted\n", cli->words[i]);
-	}
-	cli_print_json(cli, deleted);
-	return worst;
+	printf("%-32.*s %8" PRIu64, SPAN_ARG(name.n > 0 ? name :
+	    SPAN("local")), r->messages);
+	for (size_t i = 0; i < AGES; i++)
+		printf(" %6" PRIu64, ages[i]);
+	printf(" %6" PRIu64 " %4u/%u\n", r->held, r->busy, r->window);
+	if (r->retry_at != 0)
+		printf("    down; tried again %s: %.*s\n",
+		    cli_time(r->retry_at), SPAN_ARG(reason));
 }
-
-/* ---- trace --------------------------------------------------------------------- */
 
 static json_t *
-show_step(const struct cli *cli, const struct trace_row *row)
+show_table_row(const struct cli *cli, const struct queue_table_row *r)
 {
-	struct span text = cli_shown(cli, row->text);
-	struct text at = TEXT_INIT(64);
-	json_t *value;
+	struct cursor c = { .rest = r->ages };
+	json_t *json_ages = json_object();
+	uint64_t ages[AGES];
 
+	for (size_t i = 0; i < AGES; i++) {
+		ages[i] = get_u64(&c);
+		json_object_set_new(json_ages, columns[i],
+		    json_integer((json_int_t)ages[i]));
+	}
 	if (!cli->json)
-		printf("%s.%03d  %.*s  %-12.*s %.*s\n",
-		    cli_time(row->at / 1000000),
-		    (int)(row->at / 1000 % 1000), SPAN_ARG(row->queue_id),
-		    SPAN_ARG(row->event), SPAN_ARG(text));
-	date_add_rfc3339(&at, (struct date){ .seconds = row->at / 1000000 });
-	value = json_pack("{s:o, s:I, s:o, s:o, s:o}", "at",
-	    cli_json(text_span(&at)), "microseconds",
-	    (json_int_t)(row->at % 1000000), "queue_id",
-	    cli_json(row->queue_id), "event", cli_json(row->event), "text",
-	    cli_json(row->text));
-	text_free(&at);
-	return value;
+		print_table_row(cli, r, ages);
+	return json_pack("{s:o, s:I, s:o, s:I, s:I, s:I, s:o, s:o}",
+	    "destination", r->destination.n > 0 ? cli_json(r->destination) :
+	    json_string("local"), "messages", (json_int_t)r->messages,
+	    "minutes", json_ages, "held", (json_int_t)r->held, "sending",
+	    (json_int_t)r->busy, "window", (json_int_t)r->window,
+	    "down_until", cli_json_time(r->retry_at), "reason",
+	    cli_json(r->reason));
 }
 
 int
-cli_trace(struct cli *cli)
+cli_queue_table(struct cli *cli)
 {
-	struct trace_find_request request = { .id = span_str(cli->words[0]) };
-	struct trace_find_reply reply;
-	struct trace_row row;
+	struct queue_table_request request = { 0 };
+	struct queue_table_reply reply;
+	struct queue_table_row row;
 	struct cursor rows;
 	json_t *all;
 	int status = cli_open(cli);
 
 	if (status != EX_OK)
 		return status;
-	if (call_trace_find(cli->store, cli->arena, &request, &reply) != 1)
+	if (call_queue_table(cli->store, cli->arena, &request, &reply) != 1)
 		return cli_no_answer();
-	status = cli_result(reply.result, cli->words[0]);
-	all = json_array();
+	status = cli_result(reply.result, "queue");
 	rows = (struct cursor){ .rest = reply.rows.bytes };
-	while (status == EX_OK && trace_row_get(&rows, &row) == 1)
-		json_array_append_new(all, show_step(cli, &row));
+	all = json_array();
+	if (status == EX_OK && !cli->json) {
+		printf("%-32s %8s", "destination", "messages");
+		for (size_t i = 0; i < AGES; i++)
+			printf(" %6s", columns[i]);
+		printf(" %6s %s\n", "held", "sending");
+	}
+	while (status == EX_OK && queue_table_row_get(&rows, &row) == 1)
+		json_array_append_new(all, show_table_row(cli, &row));
 	blob_release(&reply.rows);
-	if (status == EX_OK && json_array_size(all) == 0)
-		status = cli_say(EX_DATAERR, "%s: nothing is known of it",
-		    cli->words[0]);
 	cli_print_json(cli, all);
-	return status;
-}
-
-/* ---- status --------------------------------------------------------------------- */
-
-/* A metric's HELP line says in words what its number is. */
-struct metric {
-	struct span help, name, value;
-};
-
-/* The next sample of a Prometheus text; HELP lines are kept on the way. */
-static bool
-next_metric(struct span *rest, struct metric *m)
-{
-	struct span line;
-
-	while (rest->n > 0) {
-		*rest = span_cut(*rest, '\n', &line);
-		if (span_starts(line, SPAN("# HELP "))) {
-			line = span_from(line, 7);
-			span_word(&line);	/* the name */
-			m->help = line;
-			continue;
-		}
-		if (line.n == 0 || line.p[0] == '#')
-			continue;
-		m->name = span_word(&line);
-		m->value = line;
-		return true;
-	}
-	return false;
-}
-
-static json_t *
-show_metrics(const struct cli *cli, struct span text)
-{
-	json_t *all = json_object();
-	struct metric m = { .help = SPAN_EMPTY };
-
-	while (next_metric(&text, &m)) {
-		char *name = arena_cstr(cli->arena, m.name);
-		char *value = arena_cstr(cli->arena, m.value);
-		json_t *number = json_loads(value, JSON_DECODE_ANY, NULL);
-
-		if (!cli->json)
-			printf("  %-52.*s %s\n", SPAN_ARG(m.help.n > 0 &&
-			    span_find_char(m.name, '{', 0) == SIZE_MAX ?
-			    m.help : m.name), value);
-		json_object_set_new(all, name, number != NULL ? number :
-		    json_string(value));
-	}
-	return all;
-}
-
-int
-cli_status(struct cli *cli)
-{
-	struct store_status_request request = { 0 };
-	struct store_status_reply reply;
-	json_t *metrics;
-	int status = cli_open(cli);
-
-	if (status != EX_OK)
-		return status;
-	if (call_store_status(cli->store, cli->arena, &request, &reply) != 1)
-		return cli_no_answer();
-	status = cli_result(reply.result, "status");
-	if (!cli->json && cli->running)
-		printf("Postrider serves %s (process %d). Its store and "
-		    "queue:\n", cli->data, (int)cli->server);
-	else if (!cli->json)
-		printf("No server runs on %s. Its store and queue:\n",
-		    cli->data);
-	metrics = show_metrics(cli, reply.metrics.bytes);
-	cli_print_json(cli, json_pack("{s:b, s:i, s:s, s:o}", "running",
-	    cli->running, "process", (int)cli->server, "data", cli->data,
-	    "metrics", metrics));
-	blob_release(&reply.metrics);
 	return status;
 }

@@ -177,6 +177,9 @@ srs_forward(struct span sender, struct span domain, struct span secret,
 	if (address_mailbox(sender, ADDRESS_ALLOW_UTF8, arena,
 	    &address) != 1)
 		return 0;
+	/* A literal's tag: where it ends could not be told. */
+	if (span_find_char(address.domain, '=', 0) != SIZE_MAX)
+		return 0;
 	switch (srs_kind(address.local)) {
 	case '0':
 		return wrap_again(address.domain, span_from(address.local, 4),

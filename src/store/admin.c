@@ -146,6 +146,9 @@ verb_account_grant(void *arg, const struct caller *caller,
 	    &account);
 
 	(void)caller;
+	if (rc == 0)
+		rc = directory_mask_owner(store->directory, req->address,
+		    arena, &account);
 	if (rc != 1) {
 		reply->result = rc == 0 ? RESULT_NOT_FOUND : RESULT_TEMPORARY;
 		return;

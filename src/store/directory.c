@@ -111,6 +111,21 @@ directory_account(struct directory *d, uint64_t id, struct arena *arena,
 }
 
 int
+directory_mask_owner(struct directory *d, struct span address,
+    struct arena *arena, struct account *out)
+{
+	struct name_record record;
+	struct name name;
+	int rc = name_parse(address, false, arena, &name);
+
+	if (rc == 1)
+		rc = read_name(d, name.domain, name.local, arena, &record);
+	if (rc != 1 || record.kind != NAME_MASK)
+		return rc == -1 ? -1 : 0;
+	return directory_account(d, record.account, arena, out);
+}
+
+int
 directory_account_epoch(struct directory *d, uint64_t id, uint32_t *epoch)
 {
 	struct span key = span_of(&id, sizeof(id));

@@ -44,6 +44,9 @@ int  directory_account(struct directory *, uint64_t id, struct arena *,
 /* Is the account among those behind the address? */
 enum result directory_owns(struct directory *, uint64_t account,
     struct span address, struct arena *);
+/* Whose masked address it is. 1, 0 it is none, -1. */
+int  directory_mask_owner(struct directory *, struct span address,
+    struct arena *, struct account *);
 /* The lowest account above `after`: 1, 0 no more, -1. */
 int  directory_next_account(struct directory *, uint64_t after,
     uint64_t *id);

@@ -82,8 +82,10 @@ directory_limit(struct directory *d, struct span address, uint64_t messages,
 	change_begin(&c, d);
 	result = named_account(&c, address, &name, &account);
 	if (result == RESULT_OK) {
-		account.max_messages = messages;
-		account.max_recipients = recipients;
+		if (messages != LIMIT_SAME)
+			account.max_messages = messages;
+		if (recipients != LIMIT_SAME)
+			account.max_recipients = recipients;
 		put_account(&c, &account);
 	}
 	result = change_end(&c, result);

@@ -26,6 +26,7 @@ bool limit_take(struct store *, uint64_t account, size_t recipients_outside);
 /* Of an account's own limits: */
 #define LIMIT_DEFAULT	UINT64_MAX		/* as the settings say */
 #define LIMIT_NONE	(UINT64_MAX - 1)	/* any number */
+#define LIMIT_SAME	(UINT64_MAX - 2)	/* not changed */
 
 struct limit_state {			/* of the last 24 hours */
 	uint64_t messages, recipients;
