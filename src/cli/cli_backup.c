@@ -1,7 +1,7 @@
 /*
  * cli_backup.c - everything into a folder and back; and looking it over.
  *
- * A backup is a folder: the settings, the certificate and key, and a
+ * A backup is a folder: the settings, the keys, the certificate, and a
  * checkpoint of the store, which the store makes below its own directory (it
  * can reach no other) and we copy from there. The file BACKUP is written
  * last: a folder without it is not whole.
@@ -16,6 +16,7 @@
 #include "cli/cli_impl.h"
 #include "mail/date.h"
 #include "role/datadir.h"
+#include "role/dkim_keys.h"
 
 #define MARK "BACKUP"
 
@@ -28,7 +29,7 @@ step(void *arg, uint64_t bytes)
 }
 
 /* What lies in a data directory beside the store; may be missing. */
-static const char *const beside[] = { DATADIR_CONFIG, "tls" };
+static const char *const beside[] = { DATADIR_CONFIG, "tls", DKIM_DIRECTORY };
 
 static int
 copy_beside(int from, int to, struct progress *p)
@@ -244,7 +245,7 @@ check_once(struct cli *cli, uint64_t *from, struct findings *f,
 }
 
 int
-cli_check(struct cli *cli)
+cli_check_store(struct cli *cli)
 {
 	struct findings f = { .report = json_array() };
 	struct progress p;
@@ -267,4 +268,13 @@ cli_check(struct cli *cli)
 		printf("%" PRIu64 " found, %" PRIu64 " repaired\n", f.found,
 		    f.repaired);
 	return f.found > f.repaired ? EX_DATAERR : EX_OK;
+}
+
+int
+cli_check(struct cli *cli)
+{
+	if (cli->count == 0)
+		return cli_check_store(cli);
+	return cli->repair ? cli_say(EX_USAGE, "--repair is for the store: "
+	    "the DNS is yours to mend") : cli_check_domain(cli);
 }

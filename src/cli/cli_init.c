@@ -99,7 +99,9 @@ add_domain(struct cli *cli, const char *domain)
 		return status;
 	if (call_domain_add(cli->store, cli->arena, &request, &reply) != 1)
 		return cli_no_answer();
-	return cli_result(reply.result, domain);
+	status = cli_result(reply.result, domain);
+	return status == EX_OK ? cli_dkim_begin(cli, span_str(domain)) :
+	    status;
 }
 
 static int
@@ -121,11 +123,12 @@ next_steps(struct cli *cli, const char *domain)
 		return;
 	printf("%s is ready for %s. What next:\n\n"
 	    "  postrider account add you@%s --data %s\n"
+	    "  postrider dns %s --data %s\n"
 	    "  postrider run --data %s\n\n"
 	    "The settings are in %s/" DATADIR_CONFIG "; its certificate is "
 	    "self-signed,\nput one of your own into %s/tls when you have it.\n",
-	    cli->data, domain, domain, cli->data, cli->data, cli->data,
-	    cli->data);
+	    cli->data, domain, domain, cli->data, domain, cli->data,
+	    cli->data, cli->data, cli->data);
 }
 
 int
