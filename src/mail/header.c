@@ -177,6 +177,8 @@ static const struct {
 	COUNT("In-Reply-To", in_reply_to),
 	COUNT("References", references),
 	COUNT("Subject", subject),
+	FIRST("TLS-Required", tls_required, first_tls_required),
+	FIRST("Solicitation", solicitation, first_solicitation),
 };
 
 static void
@@ -227,6 +229,19 @@ header_delivered_to(struct span message, struct span address)
 			return true;
 	}
 	return false;
+}
+
+void
+header_values(struct span message, const char *name, size_t longest,
+    struct text *out)
+{
+	struct header_field f;
+	size_t at = 0;
+
+	while (header_next(message, &at, &f))
+		if (span_is_nocase(f.name, name) && f.value.n <= longest &&
+		    span_find_char(f.value, '\n', 0) == SIZE_MAX)
+			text_printf(out, "%.*s\n", SPAN_ARG(f.value));
 }
 
 static bool

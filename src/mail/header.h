@@ -47,14 +47,20 @@ struct header_survey {
 	size_t delivered_to;
 	size_t date, from, sender, reply_to, to, cc, bcc, message_id,
 	    in_reply_to, references, subject;
+	size_t tls_required, solicitation;	/* RFC 8689, RFC 3865 */
 	size_t garbage;		/* lines that are no field */
 	bool has_8bit;		/* needs 8BITMIME or SMTPUTF8 */
-	struct span first_from, first_sender, first_date, first_message_id;
+	struct span first_from, first_sender, first_date, first_message_id,
+	    first_tls_required, first_solicitation;
 };
 
 void header_survey(struct span message, struct header_survey *);
 /* A Delivered-To field with exactly this value is there (a mail loop). */
 bool header_delivered_to(struct span message, struct span address);
+/* The values of all fields of that name, one a line: those on one line of the
+ * header and not longer than `longest`, as many as fit. */
+void header_values(struct span message, const char *name, size_t longest,
+    struct text *out);
 
 /*
  * Copy the header section of `message`, without the empty line, to `out`,

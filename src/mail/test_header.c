@@ -146,6 +146,7 @@ test_odd_ones(void **state)
 static void
 test_survey(void **state)
 {
+	struct text values = TEXT_INIT(100);
 	struct header_survey s;
 
 	(void)state;
@@ -169,6 +170,14 @@ test_survey(void **state)
 	assert_int_equal(s.delivered_to, 1);
 	assert_true(header_delivered_to(SPAN("Delivered-To: x@Y\n"),
 	    SPAN("x@y")));
+	header_values(SPAN("delivered-to: a@x \r\nTo: b\r\nDelivered-To:\r\n"
+	    " c@x\r\nDelivered-To: d@x\r\n e@x\r\nDelivered-To: f@x\r\n"
+	    "\r\nDelivered-To: g@x\r\n"), "Delivered-To", 10, &values);
+	assert_true(span_is(text_span(&values), "a@x\nc@x\nf@x\n"));
+	text_clear(&values);
+	header_values(SPAN("A: 12345\nA: 1234\n\n"), "A", 4, &values);
+	assert_true(span_is(text_span(&values), "1234\n"));
+	text_free(&values);
 	assert_false(header_delivered_to(SPAN("Delivered-To: x@yz\n"),
 	    SPAN("x@y")));
 }
