@@ -26,6 +26,7 @@
 #include "io/loop.h"
 #include "io/session_impl.h"
 #include "io/session_limit.h"
+#include "io/session_proxy.h"
 #include "io/stream_layer.h"
 #include "io/tls.h"
 
@@ -55,7 +56,10 @@ struct session {
 	struct fiber *fiber;		/* while running */
 	struct timer timer;
 	monotime_t deadline;		/* of the next park */
-	int64_t handshake_timeout;	/* -1: no TLS from the start */
+	size_t max_sessions, max_per_address;
+	int64_t handshake_timeout;
+	bool implicit_tls;
+	bool proxied;			/* a PROXY header comes first */
 	uint64_t refused;		/* input up to here is part of one */
 	unsigned causes;
 	enum phase phase;
@@ -208,27 +212,67 @@ finish(struct session *s)
 	stream_linger(s->stream);
 	stream_free(&s->stream);
 	tls_server_free(&s->tls);
-	session_place_give(s->place);
+	if (s->place != NULL)
+		session_place_give(s->place);
 	unlink_session(s);
 	free(s);
 }
 
 /* -- serving ---- */
 
-static enum session_next
-begin(struct session *s)
-{
-	int64_t ms = s->handshake_timeout;
+static void set_peer(struct session_peer *, const struct sockaddr_storage *);
 
-	if (ms >= 0 && (s->tls == NULL ||
-	    stream_start_tls(s->stream, s->tls, clock_after(ms)) != 1)) {
-		log_event(LOG_LEVEL_INFO, "session.handshake",
+int
+session_set_peer(struct session *s, const struct sockaddr_storage *peer)
+{
+	set_peer(&s->peer, peer);
+	if (s->place != NULL)
+		session_place_give(s->place);
+	s->place = session_place_take(s->service, peer, s->max_sessions,
+	    s->max_per_address);
+	return s->place != NULL;
+}
+
+/* Whoever says nothing of a client speaks for itself, and is a proxy that
+ * looks whether we live. */
+static bool
+meet_proxy(struct session *s)
+{
+	struct proxy_header header;
+
+	if (session_proxy_read(stream_fd(s->stream), &header,
+	    clock_after(s->handshake_timeout)) != 1) {
+		log_event(LOG_LEVEL_WARNING, "session.proxy",
 		    log_str("service", s->service->name),
 		    log_str("session", s->id),
 		    log_str("address", s->peer.address),
-		    log_text("error", stream_tls_info(s->stream)));
-		return SESSION_CLOSE;
+		    log_str("error", "no PROXY header"));
+		return false;
 	}
+	return !header.has_client ||
+	    session_set_peer(s, &header.client) == 1;
+}
+
+static bool
+shake_hands(struct session *s)
+{
+	if (s->tls != NULL && stream_start_tls(s->stream, s->tls,
+	    clock_after(s->handshake_timeout)) == 1)
+		return true;
+	log_event(LOG_LEVEL_INFO, "session.handshake",
+	    log_str("service", s->service->name),
+	    log_str("session", s->id),
+	    log_str("address", s->peer.address),
+	    log_text("error", stream_tls_info(s->stream)));
+	return false;
+}
+
+static enum session_next
+begin(struct session *s)
+{
+	if ((s->proxied && !meet_proxy(s)) ||
+	    (s->implicit_tls && !shake_hands(s)))
+		return SESSION_CLOSE;
 	return s->service->open(s, &s->state);
 }
 
@@ -406,7 +450,10 @@ new_session(const struct listener_options *o, int fd)
 	s->service = o->service;
 	s->stream = stream_new(&stream_socket_layer, fd);
 	s->tls = o->tls != NULL ? tls_server_ref(o->tls(o->arg)) : NULL;
-	s->handshake_timeout = o->implicit_tls ? o->handshake_timeout : -1;
+	s->max_sessions = o->max_sessions;
+	s->max_per_address = o->max_per_address;
+	s->handshake_timeout = o->handshake_timeout;
+	s->implicit_tls = o->implicit_tls;
 	s->deadline = MONOTIME_NEVER;
 	s->timer = (struct timer){ .fn = timer_rang, .arg = s };
 	s->causes = OPEN;
@@ -423,17 +470,22 @@ int
 session_admit(const struct listener_options *o, int fd,
     const struct sockaddr_storage *from, uint16_t local_port)
 {
+	struct session_peer peer = { .local_port = local_port };
 	struct session_place *place;
 	struct session *s;
+	bool proxied;
 
+	set_peer(&peer, from);
+	proxied = o->proxied != NULL && o->proxied(o->arg, peer.address);
+	/* Many come through a proxy: theirs is the limit that counts. */
 	place = here.stopping ? NULL : session_place_take(o->service, from,
-	    o->max_sessions, o->max_per_address);
+	    o->max_sessions, proxied ? 0 : o->max_per_address);
 	if (place == NULL)
 		return turn_away(o, fd);
 	s = new_session(o, fd);
 	s->place = place;
-	set_peer(&s->peer, from);
-	s->peer.local_port = local_port;
+	s->peer = peer;
+	s->proxied = proxied;
 	start_fiber(s);
 	return 1;
 }

@@ -17,6 +17,7 @@
 #include "io/stream.h"
 
 struct session;
+struct sockaddr_storage;
 
 enum session_next {
 	SESSION_PARK,		/* wait for input, a wake, or the deadline */
@@ -63,6 +64,11 @@ struct stream *session_stream(struct session *);
 const struct session_peer *session_peer(const struct session *);
 /* Ten letters and digits, for the log; no other session here has them. */
 const char *session_id(const struct session *);
+/*
+ * A proxy says for whom it made the connection: that is the peer from now
+ * on, for the limits too. 1; 0 they say no: end the session.
+ */
+int session_set_peer(struct session *, const struct sockaddr_storage *);
 struct tls_server *session_tls(const struct session *);	/* may be NULL */
 /* How long it may be parked from now on, until changed; never, at first. */
 void session_deadline(struct session *, monotime_t);
@@ -79,8 +85,11 @@ struct listener_options {
 	const char *busy_answer;	/* sent before closing: "421 ..." */
 	/* Asked at every accept, so that a reload reaches new sessions. */
 	struct tls_server *(*tls)(void *arg);
+	/* Whose connections begin with a PROXY header (io/proxy.h), before
+	 * TLS. NULL: nobody's. */
+	bool (*proxied)(void *arg, const char *address);
 	void *arg;
-	int64_t handshake_timeout;	/* ms */
+	int64_t handshake_timeout;	/* ms; of a PROXY header too */
 };
 struct listener *listener_open(const struct listener_options *);
 void listener_close(struct listener **);	/* sessions go on */

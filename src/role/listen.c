@@ -4,11 +4,18 @@
 #include "role/listen.h"
 
 #include <arpa/inet.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
-enum { HOST_MAX = 64 };
+enum {
+	HOST_MAX = 64,
+	PATH_ROOM = 32,		/* for the directory of a relative path */
+};
 
 static struct listen_address
 ipv4(struct in_addr host, unsigned port)
@@ -66,10 +73,26 @@ split_port(struct span word, struct span *host, bool *brackets,
 	return 1;
 }
 
+/* "unix:PATH". What is relative gets a directory in front later. */
+static size_t
+parse_path(struct span path, struct listen_address *out)
+{
+	struct sockaddr_un un = { .sun_family = AF_UNIX };
+
+	if (path.n == 0 || path.n >= sizeof(un.sun_path) - PATH_ROOM)
+		return 0;
+	memcpy(un.sun_path, path.p, path.n);
+	*out = (struct listen_address){ .n = sizeof(un) };
+	memcpy(&out->a, &un, sizeof(un));
+	return 1;
+}
+
 /* One word's addresses; how many, 0: it is none. */
 static size_t
 parse_word(struct span word, unsigned offset, struct listen_address *out)
 {
+	const struct span local = SPAN("unix:");
+
 	char host[HOST_MAX];
 	struct in6_addr six;
 	struct in_addr four;
@@ -77,6 +100,8 @@ parse_word(struct span word, unsigned offset, struct listen_address *out)
 	uint32_t port;
 	bool brackets;
 
+	if (span_starts(word, local))
+		return parse_path(span_from(word, local.n), out);
 	if (split_port(word, &h, &brackets, &port) != 1 ||
 	    port + offset > 65535 || h.n >= sizeof(host))
 		return 0;
@@ -117,6 +142,12 @@ listen_parse(struct span list, unsigned offset,
 }
 
 bool
+listen_is_local(const struct listen_address *a)
+{
+	return a->a.ss_family == AF_UNIX;
+}
+
+bool
 listen_is_loopback(const struct listen_address *a)
 {
 	struct sockaddr_in in;
@@ -136,8 +167,12 @@ listen_write(const struct listen_address *a, struct text *out)
 	char host[INET6_ADDRSTRLEN] = "";
 	struct sockaddr_in in;
 	struct sockaddr_in6 in6;
+	struct sockaddr_un un;
 
-	if (a->a.ss_family == AF_INET) {
+	if (listen_is_local(a)) {
+		memcpy(&un, &a->a, sizeof(un));
+		text_printf(out, "unix:%s", un.sun_path);
+	} else if (a->a.ss_family == AF_INET) {
 		memcpy(&in, &a->a, sizeof(in));
 		inet_ntop(AF_INET, &in.sin_addr, host, sizeof(host));
 		text_printf(out, "%s:%u", host, ntohs(in.sin_port));
@@ -148,13 +183,51 @@ listen_write(const struct listen_address *a, struct text *out)
 	}
 }
 
-int
-listen_open(const struct listen_address *a, int backlog)
+/*
+ * Whoever may enter the directory may connect: the socket's own mode says no
+ * more. Nothing but a socket is put away for it.
+ */
+static int
+open_path(const struct listen_address *a, int directory, int backlog)
 {
-	int fd = socket(a->a.ss_family,
-	    SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	int on = 1, saved;
+	struct sockaddr_un un, at = { .sun_family = AF_UNIX };
+	struct stat st;
+	mode_t mask;
+	int fd, status = -1;
 
+	memcpy(&un, &a->a, sizeof(un));
+	if (un.sun_path[0] == '/')
+		at = un;
+	else if (snprintf(at.sun_path, sizeof(at.sun_path),
+	    "/proc/self/fd/%d/%s", directory, un.sun_path) >=
+	    (int)sizeof(at.sun_path))
+		return errno = ENAMETOOLONG, -1;
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd < 0)
+		return -1;
+	if (lstat(at.sun_path, &st) == 0 && S_ISSOCK(st.st_mode))
+		unlink(at.sun_path);
+	mask = umask(0111);
+	if (bind(fd, (const struct sockaddr *)&at, sizeof(at)) == 0)
+		status = listen(fd, backlog);
+	umask(mask);
+	if (status == 0)
+		return fd;
+	status = errno;
+	close(fd);
+	errno = status;
+	return -1;
+}
+
+int
+listen_open(const struct listen_address *a, int directory, int backlog)
+{
+	int fd, on = 1, saved;
+
+	if (listen_is_local(a))
+		return open_path(a, directory, backlog);
+	fd = socket(a->a.ss_family,
+	    SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0)
 		return -1;
 	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));

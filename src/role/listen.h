@@ -1,5 +1,6 @@
 /*
- * listen.h - where to listen: "192.0.2.1:25 [2001:db8::1]:25 *:587".
+ * listen.h - where to listen: "192.0.2.1:25 [2001:db8::1]:25 *:587", or
+ * "unix:lmtp.sock" for programs on the same machine.
  */
 #ifndef ROLE_LISTEN_H
 #define ROLE_LISTEN_H
@@ -24,8 +25,10 @@ struct listen_address {
 int listen_parse(struct span, unsigned offset,
     struct listen_address[LISTEN_MAX], size_t *count, struct text *why);
 bool listen_is_loopback(const struct listen_address *);
+bool listen_is_local(const struct listen_address *);	/* a path */
 void listen_write(const struct listen_address *, struct text *out);
-/* A listening socket, close-on-exec; -1 and errno. */
-int  listen_open(const struct listen_address *, int backlog);
+/* A listening socket, close-on-exec; -1 and errno. A path that is relative
+ * is below the directory; a socket that is left there makes way. */
+int  listen_open(const struct listen_address *, int directory, int backlog);
 
 #endif

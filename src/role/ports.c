@@ -2,6 +2,7 @@
  * ports.c - binding everything the settings ask for.
  */
 #include "role/ports.h"
+#include "base/network.h"
 #include "role/child.h"
 #include "role/datadir.h"
 #include "role/listen.h"
@@ -13,10 +14,13 @@ static const struct {
 	enum protocol protocol;
 	size_t list;			/* setting */
 	bool loopback_only;
+	bool paths;			/* "unix:PATH" is taken too */
 } listens[] = {
 #define LISTEN(p, name, loop) \
-	{ PROTOCOL_##p, offsetof(struct settings, listen_##name), loop }
+	{ PROTOCOL_##p, offsetof(struct settings, listen_##name), loop, \
+	    PROTOCOL_##p == PROTOCOL_LMTP }
 	LISTEN(SMTP, smtp, false),
+	LISTEN(LMTP, lmtp, false),
 	LISTEN(SUBMISSION, submission, false),
 	LISTEN(SUBMISSIONS, submissions, false),
 	LISTEN(IMAP, imap, false),
@@ -41,9 +45,10 @@ add_port(enum protocol protocol, int fd, struct text *why)
 
 static int
 bind_port(enum protocol protocol, const struct listen_address *a,
-    struct text *why)
+    int directory, struct text *why)
 {
-	int fd = listen_open(a, (int)household.settings.listen_backlog);
+	int fd = listen_open(a, directory,
+	    (int)household.settings.listen_backlog);
 	int error = errno;
 
 	if (fd >= 0)
@@ -54,7 +59,7 @@ bind_port(enum protocol protocol, const struct listen_address *a,
 	text_printf(why, "%s at ", protocol_name(protocol));
 	listen_write(a, why);
 	text_printf(why, ": %s", strerrordesc_np(error));
-	if (error != EACCES)
+	if (error != EACCES || listen_is_local(a))
 		return EX_TEMPFAIL;
 	text_str(why, " (ports below 1024 are root's; --port-offset 10000 "
 	    "moves them all)");
@@ -62,7 +67,7 @@ bind_port(enum protocol protocol, const struct listen_address *a,
 }
 
 static int
-bind_list(size_t i, unsigned offset, struct text *why)
+bind_list(size_t i, unsigned offset, int directory, struct text *why)
 {
 	struct listen_address all[LISTEN_MAX];
 	const char *list = (const char *)&household.settings + listens[i].list;
@@ -77,9 +82,36 @@ bind_list(size_t i, unsigned offset, struct text *why)
 			    protocol_name(listens[i].protocol));
 			return EX_CONFIG;
 		}
-		status = bind_port(listens[i].protocol, &all[k], why);
+		if (listen_is_local(&all[k]) && !listens[i].paths) {
+			text_printf(why, "%s: addresses with ports only",
+			    protocol_name(listens[i].protocol));
+			return EX_CONFIG;
+		}
+		status = bind_port(listens[i].protocol, &all[k], directory,
+		    why);
 	}
 	return status;
+}
+
+/* Lists of addresses that are only compared with: a slip of the pen there
+ * would never be noticed. */
+static int
+check_networks(struct text *why)
+{
+	const struct settings *s = &household.settings;
+	const struct { const char *name, *list; } lists[] = {
+		{ "listen.proxy_from", s->listen_proxy_from },
+		{ "smtp.trusted", s->smtp_trusted },
+		{ "smtp.xclient_from", s->smtp_xclient_from },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(lists); i++) {
+		if (networks_check(span_str(lists[i].list), why) == 1)
+			continue;
+		text_printf(why, " (%s)", lists[i].name);
+		return EX_CONFIG;
+	}
+	return EX_OK;
 }
 
 static int
@@ -97,10 +129,10 @@ bind_admin(enum protocol protocol, int directory, const char *name,
 int
 ports_open(unsigned offset, int directory, struct text *why)
 {
-	int status = EX_OK;
+	int status = check_networks(why);
 
 	for (size_t i = 0; i < ARRAY_LEN(listens) && status == EX_OK; i++)
-		status = bind_list(i, offset, why);
+		status = bind_list(i, offset, directory, why);
 	if (status != EX_OK)
 		return status;
 	status = bind_admin(PROTOCOL_ADMIN, directory, DATADIR_ADMIN, why);

@@ -4,10 +4,12 @@
  * Both are the same process with other ports: the supervisor hands in
  * listening sockets, and what is spoken there is a row of the table below.
  * They can open nothing by themselves; what they know of mail they ask of the
- * store, and their TLS signatures come from the signer.
+ * store, and their TLS signatures come from the signer; mx also asks resolver
+ * for the names of those who connect.
  */
 #include "base/log.h"
 #include "base/metric.h"
+#include "base/network.h"
 #include "imap/imap_session.h"
 #include "io/fiber.h"
 #include "io/loop.h"
@@ -17,7 +19,9 @@
 #include "ipc/call.h"
 #include "pop3/pop3_session.h"
 #include "role/control.h"
+#include "role/role.h"
 #include "smtp/smtp_server.h"
+#include "verify/resolve.h"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -45,6 +49,7 @@ static const struct spoken {
 	const char *busy;
 } spoken[] = {
 	{ PROTOCOL_SMTP, &smtp_service, false, LIMITS(smtp), smtp_busy },
+	{ PROTOCOL_LMTP, &lmtp_service, false, LIMITS(lmtp), smtp_busy },
 	{ PROTOCOL_SUBMISSION, &submission_service, false, LIMITS(submission),
 	    smtp_busy },
 	{ PROTOCOL_SUBMISSIONS, &submission_service, true, LIMITS(submission),
@@ -65,7 +70,7 @@ spoken_on(enum protocol p)
 }
 
 static struct {
-	struct link *store, *signer;
+	struct link *store, *signer, *resolver;
 	struct tls_server *tls;		/* NULL: there is none */
 	struct text chain;
 	uint8_t ticket_key[80];
@@ -179,6 +184,13 @@ on_certificate(struct span chain, struct span ticket_key)
 
 /* ---- ports ------------------------------------------------------------- */
 
+static bool
+is_proxied(void *arg, const char *address)
+{
+	return networks_have(span_str(now(arg)->listen_proxy_from),
+	    span_str(address));
+}
+
 /* With the limits of this moment: at the start, and anew after a reload. */
 static void
 open_port(size_t i)
@@ -191,6 +203,7 @@ open_port(size_t i)
 		.max_per_address = (size_t)limit(what->max_per_address),
 		.busy_answer = what->busy,
 		.tls = current_tls,
+		.proxied = is_proxied,
 		.handshake_timeout = now(NULL)->tls_handshake_timeout,
 	};
 
@@ -233,6 +246,8 @@ on_peer(enum role_bit role, unsigned instance, int fd)
 		link_attach(edge.store, fd);
 	else if (role == SIGNER)
 		link_attach(edge.signer, fd);
+	else if (role == RESOLVER && edge.resolver != NULL)
+		link_attach(edge.resolver, fd);
 	else
 		close(fd);
 }
@@ -258,6 +273,11 @@ make_links(enum role_bit self)
 	edge.store = link_new(self, STORE);
 	edge.signer = link_new(self, SIGNER);
 	smtp.store = imap.store = pop3.store = edge.store;
+	if (role_calls(self, RESOLVER)) {
+		edge.resolver = link_new(self, RESOLVER);
+		resolve_setup(edge.resolver);
+		smtp.resolves = true;
+	}
 	smtp_setup(&smtp);
 	if (self != ACCESS)
 		return;
@@ -291,6 +311,7 @@ on_gauges(struct timer *t)
 {
 	if (control_self()->role == MX) {
 		count_sessions("sessions.smtp", &smtp_service);
+		count_sessions("sessions.lmtp", &lmtp_service);
 	} else {
 		count_sessions("sessions.submission", &submission_service);
 		count_sessions("sessions.imap", &imap_service);

@@ -88,14 +88,14 @@ sockets_listen(void **state)
 	    &why), 1);
 	((struct sockaddr *)&all[0].a)->sa_data[0] = 0;	/* any free port */
 	((struct sockaddr *)&all[0].a)->sa_data[1] = 0;
-	fd = listen_open(&all[0], 5);
+	fd = listen_open(&all[0], -1, 5);
 	assert_true(fd >= 0);
 	here.n = sizeof(here.a);
 	assert_int_equal(getsockname(fd, (struct sockaddr *)&here.a, &here.n),
 	    0);
 	listen_write(&here, &t);
 	assert_true(span_starts(text_span(&t), SPAN("127.0.0.1:")));
-	again = listen_open(&here, 5);
+	again = listen_open(&here, -1, 5);
 	assert_int_equal(again, -1);
 	assert_int_equal(errno, EADDRINUSE);
 	close(fd);

@@ -6,14 +6,14 @@
  */
 #include "smtp/smtp_command.h"
 
-#include "base/secret.h"
 #include "mail/encode.h"
+#include "smtp/smtp_parameter.h"
 
 typedef enum smtp_fault take_arguments(struct smtp_command *, struct span,
     bool utf8, struct arena *);
 
 static take_arguments take_none, take_any, take_name, take_mail, take_rcpt,
-    take_bdat, take_auth, take_string;
+    take_bdat, take_burl, take_auth, take_string, take_word, take_more;
 
 static const struct {
 	const char *name;
@@ -34,6 +34,10 @@ static const struct {
 	{ "HELP",     SMTP_HELP,     take_any    },
 	{ "AUTH",     SMTP_AUTH,     take_auth   },
 	{ "STARTTLS", SMTP_STARTTLS, take_none   },
+	{ "LHLO",     SMTP_LHLO,     take_name   },
+	{ "BURL",     SMTP_BURL,     take_burl   },
+	{ "ETRN",     SMTP_ETRN,     take_word   },
+	{ "XCLIENT",  SMTP_XCLIENT,  take_more   },
 	/* What browsers and their like say: see SMTP_ALIEN. */
 	{ "GET",      SMTP_ALIEN,    take_any    },
 	{ "POST",     SMTP_ALIEN,    take_any    },
@@ -66,6 +70,21 @@ take_any(struct smtp_command *c, struct span s, bool utf8, struct arena *a)
 	(void)utf8, (void)a;
 	c->argument = s;
 	return SMTP_FINE;
+}
+
+static enum smtp_fault
+take_more(struct smtp_command *c, struct span s, bool utf8, struct arena *a)
+{
+	(void)take_any(c, s, utf8, a);
+	return s.n > 0 ? SMTP_FINE : SMTP_BAD_SYNTAX;
+}
+
+static enum smtp_fault
+take_word(struct smtp_command *c, struct span s, bool utf8, struct arena *a)
+{
+	(void)utf8, (void)a;
+	c->argument = span_word(&s);
+	return c->argument.n > 0 && s.n == 0 ? SMTP_FINE : SMTP_BAD_SYNTAX;
 }
 
 /*
@@ -127,6 +146,17 @@ take_bdat(struct smtp_command *c, struct span s, bool utf8, struct arena *a)
 	return s.n == 0 || c->last ? SMTP_FINE : SMTP_BAD_SYNTAX;
 }
 
+static enum smtp_fault
+take_burl(struct smtp_command *c, struct span s, bool utf8, struct arena *a)
+{
+	(void)utf8, (void)a;
+	c->argument = span_word(&s);
+	s = span_trim(s);
+	c->last = span_is_nocase(s, "LAST");
+	return c->argument.n > 0 && (s.n == 0 || c->last) ? SMTP_FINE :
+	    SMTP_BAD_SYNTAX;
+}
+
 /* ---- MAIL and RCPT ---------------------------------------------------------- */
 
 static bool
@@ -158,110 +188,27 @@ take_path(struct smtp_command *c, struct span *s, const char *word,
 	return s->n == 0 || s->p[0] == ' ' || s->p[0] == '\t';
 }
 
-/* RFC 4954 section 5: AUTH=<> or a mailbox as xtext. We trust no client with
- * it, and so do as if it had said <>; its form is checked. */
-static bool
-is_xtext(struct span s)
-{
-	uint8_t byte;
-
-	for (size_t i = 0; i < s.n; i++) {
-		if (s.p[i] == '=')
-			return false;
-		if (s.p[i] == '+') {
-			if (hex_to(&byte, 1, span_sub(s, i + 1, 2)) != 1)
-				return false;
-			i += 2;
-		}
-	}
-	return s.n > 0;
-}
-
-/* RFC 1870: up to 20 digits; what no integer holds is too large anyway. */
-static bool
-take_size(struct smtp_command *c, struct span s)
-{
-	if (c->has_size || s.n == 0 || s.n > 20)
-		return false;
-	for (size_t i = 0; i < s.n; i++)
-		if (!ascii_is_digit(s.p[i]))
-			return false;
-	c->has_size = true;
-	if (span_u64(s, &c->size) != 1)
-		c->size = UINT64_MAX;
-	return true;
-}
-
-static bool
-take_body(struct smtp_command *c, struct span s)
-{
-	if (span_is_nocase(s, "7BIT"))
-		c->body = SMTP_7BIT;
-	else if (span_is_nocase(s, "8BITMIME"))
-		c->body = SMTP_8BITMIME;
-	else if (span_is_nocase(s, "BINARYMIME"))
-		c->body = SMTP_BINARYMIME;
-	else
-		return false;
-	return true;
-}
-
-enum { GIVEN_BODY = 1, GIVEN_UTF8 = 2, GIVEN_AUTH = 4 };
-
-static bool
-once(unsigned *given, unsigned bit)
-{
-	bool first = (*given & bit) == 0;
-
-	*given |= bit;
-	return first;
-}
-
-static enum smtp_fault
-take_parameter(struct smtp_command *c, struct span word, unsigned *given)
-{
-	struct span name, value = span_cut(word, '=', &name);
-	bool has_value = name.n < word.n, good;
-
-	if (span_is_nocase(name, "SIZE"))
-		good = has_value && take_size(c, value);
-	else if (span_is_nocase(name, "BODY"))
-		good = has_value && once(given, GIVEN_BODY) &&
-		    take_body(c, value);
-	else if (span_is_nocase(name, "SMTPUTF8"))
-		good = !has_value && once(given, GIVEN_UTF8) &&
-		    (c->utf8 = true);
-	else if (span_is_nocase(name, "AUTH"))
-		good = has_value && once(given, GIVEN_AUTH) &&
-		    (span_is(value, "<>") || is_xtext(value));
-	else
-		return SMTP_BAD_PARAMETER;
-	return good ? SMTP_FINE : SMTP_BAD_VALUE;
-}
-
 static enum smtp_fault
 take_mail(struct smtp_command *c, struct span s, bool utf8, struct arena *a)
 {
-	enum smtp_fault fault = SMTP_FINE;
-	unsigned given = 0;
-	struct span word, path = SPAN_EMPTY;
+	enum smtp_fault fault;
+	struct span path = SPAN_EMPTY;
 	int status = take_path(c, &s, "FROM:", ADDRESS_ALLOW_NULL, a, &path);
 
 	(void)utf8;
 	if (status != 1)
 		return status == 0 ? SMTP_BAD_SENDER : SMTP_NO_MEMORY;
-	while (fault == SMTP_FINE && (word = span_word(&s)).n > 0)
-		fault = take_parameter(c, word, &given);
+	fault = smtp_mail_parameters(c, s, a);
 	if (fault == SMTP_FINE && !c->utf8 && !is_ascii(path))
 		return SMTP_NEEDS_UTF8;
 	return fault;
 }
 
-/* No extension offered has parameters for RCPT. Without a domain there is
- * but one recipient (RFC 5321 2.3.5). */
+/* Without a domain there is but one recipient (RFC 5321 2.3.5). */
 static enum smtp_fault
 take_rcpt(struct smtp_command *c, struct span s, bool utf8, struct arena *a)
 {
+	enum smtp_fault fault;
 	struct span path = SPAN_EMPTY;
 	int status = take_path(c, &s, "TO:", ADDRESS_ALLOW_BARE, a, &path);
 
@@ -270,8 +217,9 @@ take_rcpt(struct smtp_command *c, struct span s, bool utf8, struct arena *a)
 	if (c->path.domain.n == 0 &&
 	    !span_is_nocase(c->path.local, "postmaster"))
 		return SMTP_BAD_RECIPIENT;
-	if (span_trim(s).n > 0)
-		return SMTP_BAD_PARAMETER;
+	fault = smtp_rcpt_parameters(c, s, utf8, a);
+	if (fault != SMTP_FINE)
+		return fault;
 	return utf8 || is_ascii(path) ? SMTP_FINE : SMTP_NEEDS_UTF8;
 }
 

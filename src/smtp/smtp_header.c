@@ -8,11 +8,15 @@
 
 #include "mail/header.h"
 
-/* RFC 3848 2: E for EHLO, S for TLS, A for a login. */
+/* RFC 3848 2, RFC 6531 4.3: E for EHLO, S for TLS, A for a login. */
 void
 smtp_protocol_name(const struct smtp_origin *o, struct text *out)
 {
-	text_str(out, o->utf8 ? "UTF8SMTP" : o->esmtp ? "ESMTP" : "SMTP");
+	if (o->lmtp)
+		text_str(out, o->utf8 ? "UTF8LMTP" : "LMTP");
+	else
+		text_str(out, o->utf8 ? "UTF8SMTP" : o->esmtp ? "ESMTP" :
+		    "SMTP");
 	if (!o->esmtp)
 		return;
 	if (o->tls.n > 0)
@@ -56,6 +60,10 @@ add_from(const struct smtp_origin *o, struct text *out)
 	}
 	text_add(out, o->helo);
 	text_str(out, " (");
+	if (o->name.n > 0) {
+		text_add(out, o->name);
+		text_char(out, ' ');
+	}
 	add_literal(out, o->address);
 	text_char(out, ')');
 }
@@ -80,6 +88,8 @@ smtp_received(const struct smtp_origin *o, struct text *out)
 		text_str(out, "\r\n\tfor ");
 		add_path(out, o->recipient);
 	}
+	if (o->priority != 0)
+		text_printf(out, "\r\n\tPRIORITY %d", o->priority);
 	text_str(out, ";\r\n\t");
 	date_add_message(out, (struct date){ .seconds = o->now });
 	text_str(out, "\r\n");

@@ -15,11 +15,13 @@ struct smtp_origin {
 	struct span sender;	/* local@domain, "" for the null sender */
 	struct span helo;	/* "" when the client's name is kept private */
 	struct span address;	/* of the client, "" likewise */
+	struct span name;	/* of that address, when it leads back to it */
 	struct span hostname;	/* ours */
 	struct span tls;	/* "TLSv1.3 TLS_...", "" without */
 	struct span recipient;	/* the only one, or "" */
 	struct span id;		/* the queue id */
-	bool esmtp, utf8, authenticated;
+	bool esmtp, lmtp, utf8, authenticated;
+	int priority;		/* RFC 6710; 0 is not told */
 	int64_t now;		/* seconds since 1970 UTC */
 };
 

@@ -17,7 +17,8 @@
 #include "mail/header.h"
 #include "mail/summary.h"
 #include "smtp/smtp_header.h"
-#include "smtp/smtp_impl.h"
+#include "smtp/smtp_parameter.h"
+#include "smtp/smtp_peer.h"
 #include "smtp/smtp_text.h"
 
 enum {
@@ -25,6 +26,8 @@ enum {
 	HEAD_MAX = 256 << 10,		/* a header looked at for completion */
 	FROM_MAX = 16,			/* addresses in From that are checked */
 	MESSAGE_ID_MAX = 1000,
+	DELIVERED_TO_MAX = 16384,	/* of all such fields */
+	DELIVERED_TO_LONGEST = 512,	/* of one that can be an address */
 };
 
 struct smtp_message {
@@ -59,14 +62,17 @@ only_recipient(const struct smtp *s)
 static struct smtp_origin
 origin_of(const struct smtp_message *m)
 {
-	const struct smtp *s = m->session;
+	struct smtp *s = m->session;
 	struct smtp_origin o = {
 		.sender = text_span(&s->sender),
 		.hostname = span_str(smtp_hostname()),
+		.name = s->name != NULL ? smtp_peer_name(s) : SPAN_EMPTY,
 		.tls = stream_tls_info(s->stream),
 		.recipient = only_recipient(s),
 		.id = span_str(m->id),
 		.esmtp = s->esmtp,
+		.lmtp = smtp_is_lmtp(s),
+		.priority = s->priority,
 		.utf8 = s->utf8,
 		.authenticated = s->login != NULL,
 		.now = clock_wall_seconds(),
@@ -291,10 +297,23 @@ bytes_objection(const struct smtp_message *m)
 
 /* ---- it becomes ours ------------------------------------------------------------------ */
 
-static uint32_t
-flags_of(const struct smtp *s)
+/*
+ * RFC 8689 section 5: a sender may say in the header that getting there
+ * matters more than TLS; not against its own REQUIRETLS, and not twice.
+ */
+static bool
+makes_tls_optional(const struct smtp *s, const struct header_survey *h)
 {
-	return (s->body != SMTP_7BIT ? ENVELOPE_8BITMIME : 0) |
+	return (s->flags & ENVELOPE_REQUIRETLS) == 0 && h->tls_required == 1 &&
+	    span_is_nocase(h->first_tls_required, "No");
+}
+
+static uint32_t
+flags_of(const struct smtp *s, const struct header_survey *h)
+{
+	return s->flags |
+	    (makes_tls_optional(s, h) ? ENVELOPE_TLS_OPTIONAL : 0) |
+	    (s->body != SMTP_7BIT ? ENVELOPE_8BITMIME : 0) |
 	    (s->body == SMTP_BINARYMIME ? ENVELOPE_BINARYMIME : 0) |
 	    (s->utf8 ? ENVELOPE_SMTPUTF8 : 0) |
 	    (s->login != NULL ? ENVELOPE_AUTHENTICATED : 0);
@@ -370,17 +389,23 @@ log_accepted(const struct smtp_message *m, struct span message_id)
 
 static enum smtp_reply
 commit(struct smtp *s, struct smtp_message *m, struct span all,
-    struct span message_id)
+    const struct header_survey *h)
 {
 	struct text summary = TEXT_INIT(SUMMARY_MAX), trace = TEXT_INIT(4096);
+	struct text delivered_to = TEXT_INIT(DELIVERED_TO_MAX);
 	struct queue_commit_request request = {
 		.token = m->token,
 		.grant = s->grant,
 		.sender = text_span(&s->sender),
 		.recipients = BLOB_OF(text_span(&s->recipients)),
-		.flags = flags_of(s),
+		.flags = flags_of(s, h),
 		.prefix = m->prefix,
-		.message_id = span_sub(message_id, 0, MESSAGE_ID_MAX),
+		.envid = text_span(&s->envid),
+		.deliver_by = s->deliver_by,
+		.release_at = s->release_at,
+		.priority = s->priority,
+		.message_id = span_sub(h->first_message_id, 0,
+		    MESSAGE_ID_MAX),
 		.body = { .bytes = all, .fd = spool_fd(m->spool) },
 	};
 	struct queue_commit_reply reply;
@@ -390,12 +415,16 @@ commit(struct smtp *s, struct smtp_message *m, struct span all,
 	request.summary = BLOB_OF(text_span(&summary));
 	add_trace(m, &trace);
 	request.trace = text_span(&trace);
+	header_values(span_from(all, m->prefix), "Delivered-To",
+	    DELIVERED_TO_LONGEST, &delivered_to);
+	request.delivered_to = text_span(&delivered_to);
 	if (call_queue_commit(smtp_store(), s->arena, &request, &reply) != 1)
 		reply.result = RESULT_TEMPORARY;
 	text_free(&summary);
 	text_free(&trace);
+	text_free(&delivered_to);
 	if (reply.result == RESULT_OK)
-		log_accepted(m, message_id);
+		log_accepted(m, h->first_message_id);
 	return commit_reply(reply.result);
 }
 
@@ -413,9 +442,54 @@ judge_and_commit(struct smtp *s, struct smtp_message *m)
 	header_survey(span_from(all, m->prefix), &h);
 	if (h.received - 1 > smtp_settings()->smtp_max_received_hops)
 		return REPLY_LOOP;	/* not counting our own */
+	if (smtp_solicit_meets(h.first_solicitation,
+	    span_str(smtp_settings()->smtp_no_soliciting)))
+		return REPLY_SOLICITING;
 	reply = from_objection(s, &h);
-	return reply == REPLY_OK ? commit(s, m, all, h.first_message_id) :
-	    reply;
+	return reply == REPLY_OK ? commit(s, m, all, &h) : reply;
+}
+
+/* RFC 6710 section 4: what became of the priority is said at the end. */
+static void
+say_accepted(struct smtp *s, const struct smtp_message *m)
+{
+	if (s->priority_changed)
+		stream_printf(s->stream, "250 2.3.6 Accepted as %s with "
+		    "priority %d\r\n", m->id, s->priority);
+	else
+		stream_printf(s->stream, "250 2.0.0 Accepted as %s\r\n",
+		    m->id);
+}
+
+/* RFC 2033 4.2: a reply for each recipient that was accepted, in order. One
+ * batch takes the message for all of them, or for none. */
+static void
+say_for_each(struct smtp *s, const struct smtp_message *m,
+    enum smtp_reply reply)
+{
+	struct cursor c = { text_span(&s->recipients), false };
+	struct recipient r;
+
+	while (recipient_get(&c, &r) == 1) {
+		if (reply == REPLY_OK)
+			stream_printf(s->stream, "250 2.0.0 <%.*s> Accepted "
+			    "as %s\r\n", SPAN_ARG(r.address), m->id);
+		else
+			stream_write(s->stream, smtp_reply_line(reply));
+	}
+}
+
+static void
+log_refused(const struct smtp *s, const struct smtp_message *m,
+    enum smtp_reply reply)
+{
+	log_event(LOG_LEVEL_INFO, "smtp.message_refused",
+	    log_str("session", session_id(s->session)),
+	    log_str("queue_id", m->id),
+	    log_str("peer", session_peer(s->session)->address),
+	    log_text("sender", text_span(&s->sender)),
+	    log_int("size", (int64_t)m->size),
+	    log_text("reply", span_chomp(smtp_reply_line(reply))));
 }
 
 /* The end of a message: whatever becomes of it, the transaction is over. */
@@ -428,18 +502,14 @@ finish(struct smtp *s, struct smtp_message *m)
 		put_fields(m);
 	reply = judge_and_commit(s, m);
 	s->messages++;
-	if (reply == REPLY_OK) {
-		stream_printf(s->stream, "250 2.0.0 Accepted as %s\r\n",
-		    m->id);
+	if (reply != REPLY_OK)
+		log_refused(s, m, reply);
+	if (smtp_is_lmtp(s)) {
+		say_for_each(s, m, reply);
 		reply = REPLY_SAID;
-	} else {
-		log_event(LOG_LEVEL_INFO, "smtp.message_refused",
-		    log_str("session", session_id(s->session)),
-		    log_str("queue_id", m->id),
-		    log_str("peer", session_peer(s->session)->address),
-		    log_text("sender", text_span(&s->sender)),
-		    log_int("size", (int64_t)m->size),
-		    log_text("reply", span_chomp(smtp_reply_line(reply))));
+	} else if (reply == REPLY_OK) {
+		say_accepted(s, m);
+		reply = REPLY_SAID;
 	}
 	smtp_message_free(&m);
 	s->chunks = NULL;
@@ -497,6 +567,16 @@ receive_chunk(struct smtp *s, struct smtp_message *m, uint64_t n)
 	return REPLY_OK;
 }
 
+static enum smtp_reply
+end_chunk(struct smtp *s, bool last)
+{
+	if (!last)
+		return REPLY_CHUNK_OK;
+	if (s->chunks->last == '\r')
+		s->chunks->text.has_bare = true;
+	return finish(s, s->chunks);
+}
+
 enum smtp_reply
 smtp_bdat(struct smtp *s, const struct smtp_command *c)
 {
@@ -508,11 +588,15 @@ smtp_bdat(struct smtp *s, const struct smtp_command *c)
 	    c->size);
 	if (reply != REPLY_OK)
 		return reply;
-	if (objection != REPLY_OK)
-		return objection;
-	if (!c->last)
-		return REPLY_CHUNK_OK;
-	if (s->chunks->last == '\r')
-		s->chunks->text.has_bare = true;
-	return finish(s, s->chunks);
+	return objection == REPLY_OK ? end_chunk(s, c->last) : objection;
+}
+
+enum smtp_reply
+smtp_add_chunk(struct smtp *s, struct span bytes, bool last)
+{
+	if (s->chunks == NULL)
+		s->chunks = message_begin(s);
+	smtp_text_check(&s->chunks->text, &s->chunks->last, bytes);
+	sink(s->chunks, bytes);
+	return end_chunk(s, last);
 }

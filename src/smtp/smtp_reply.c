@@ -32,5 +32,6 @@ smtp_reply_code(enum smtp_reply r)
 bool
 smtp_reply_closes(enum smtp_reply r)
 {
-	return r == REPLY_GONE || r == REPLY_BYE || smtp_reply_code(r) == 421;
+	return r == REPLY_GONE || r == REPLY_BYE || r == REPLY_TOO_EAGER ||
+	    smtp_reply_code(r) == 421;
 }

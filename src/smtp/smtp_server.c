@@ -4,7 +4,8 @@
  * RFC 5321 whole, as mx (port 25: anybody's mail for our recipients, never
  * any other) and as submission server (RFC 6409: a login before MAIL), with
  * PIPELINING (RFC 2920), ENHANCEDSTATUSCODES (RFC 2034) and what
- * smtp_command.h lists. The table below says when each verb may be spoken;
+ * smtp_command.h lists; and LMTP (RFC 2033), for a mail server in front of
+ * us. The table below says when each verb may be spoken;
  * the handlers only do it.
  *
  * Replies are gathered and written together once no more input is at hand:
@@ -20,7 +21,7 @@
 #include "base/log.h"
 #include "base/secret.h"
 #include "edge/login.h"
-#include "smtp/smtp_impl.h"
+#include "smtp/smtp_peer.h"
 
 enum {
 	COMMAND_MEMORY = 16 << 20,	/* what a summary may need */
@@ -48,6 +49,12 @@ smtp_store(void)
 	return environment.store;
 }
 
+bool
+smtp_resolves(void)
+{
+	return environment.resolves;
+}
+
 const char *
 smtp_hostname(void)
 {
@@ -57,7 +64,20 @@ smtp_hostname(void)
 bool
 smtp_is_submission(const struct smtp *s)
 {
-	return s->protocol != PROTOCOL_SMTP;
+	return s->protocol == PROTOCOL_SUBMISSION ||
+	    s->protocol == PROTOCOL_SUBMISSIONS;
+}
+
+bool
+smtp_is_lmtp(const struct smtp *s)
+{
+	return s->protocol == PROTOCOL_LMTP;
+}
+
+bool
+smtp_is_open(const struct smtp *s)
+{
+	return s->protocol == PROTOCOL_SMTP;
 }
 
 /* ---- the table -------------------------------------------------------------- */
@@ -69,29 +89,63 @@ enum {
 	INSIDE = 8,		/* one is */
 	RECIPIENT = 16,		/* it has one */
 	NO_CHUNKS = 32,		/* BDAT has not begun */
-	SUBMISSION = 64,	/* offered there alone */
 };
 
+enum { M = 1, S = 2, L = 4 };	/* mx, submission, LMTP: where it is offered */
+
 static const struct {
-	unsigned needs;
+	unsigned where, needs;
 	smtp_handler *handler;
 } rows[SMTP_VERBS] = {
-	[SMTP_EHLO]     = { 0, smtp_ehlo },
-	[SMTP_HELO]     = { 0, smtp_ehlo },
-	[SMTP_MAIL]     = { HELLO | LOGIN | OUTSIDE, smtp_mail },
-	[SMTP_RCPT]     = { HELLO | INSIDE | NO_CHUNKS, smtp_rcpt },
-	[SMTP_DATA]     = { HELLO | INSIDE | RECIPIENT | NO_CHUNKS, smtp_data },
-	[SMTP_BDAT]     = { HELLO | INSIDE | RECIPIENT, smtp_bdat },
-	[SMTP_RSET]     = { 0, smtp_rset },
-	[SMTP_NOOP]     = { 0, smtp_noop },
-	[SMTP_QUIT]     = { 0, smtp_quit },
-	[SMTP_VRFY]     = { HELLO | LOGIN, smtp_vrfy },
-	[SMTP_EXPN]     = { 0, NULL },
-	[SMTP_HELP]     = { 0, smtp_help },
-	[SMTP_AUTH]     = { HELLO | OUTSIDE | SUBMISSION, smtp_auth },
-	[SMTP_STARTTLS] = { HELLO | OUTSIDE, smtp_starttls },
-	[SMTP_ALIEN]    = { 0, smtp_alien },
+	[SMTP_EHLO]     = { M|S,   0, smtp_ehlo },
+	[SMTP_HELO]     = { M|S,   0, smtp_ehlo },
+	[SMTP_LHLO]     = { L,     0, smtp_ehlo },
+	[SMTP_MAIL]     = { M|S|L, HELLO | LOGIN | OUTSIDE, smtp_mail },
+	[SMTP_RCPT]     = { M|S|L, HELLO | INSIDE | NO_CHUNKS, smtp_rcpt },
+	[SMTP_DATA]     = { M|S|L, HELLO | INSIDE | RECIPIENT | NO_CHUNKS,
+	    smtp_data },
+	[SMTP_BDAT]     = { M|S|L, HELLO | INSIDE | RECIPIENT, smtp_bdat },
+	[SMTP_BURL]     = { S,     HELLO | LOGIN | INSIDE | RECIPIENT,
+	    smtp_burl },
+	[SMTP_RSET]     = { M|S|L, 0, smtp_rset },
+	[SMTP_NOOP]     = { M|S|L, 0, smtp_noop },
+	[SMTP_QUIT]     = { M|S|L, 0, smtp_quit },
+	[SMTP_VRFY]     = { M|S|L, HELLO | LOGIN, smtp_vrfy },
+	[SMTP_EXPN]     = { M|S|L, HELLO | LOGIN, smtp_expn },
+	[SMTP_ETRN]     = { M,     HELLO | OUTSIDE, smtp_etrn },
+	[SMTP_HELP]     = { M|S|L, 0, smtp_help },
+	[SMTP_AUTH]     = { S,     HELLO | OUTSIDE, smtp_auth },
+	[SMTP_STARTTLS] = { M|S|L, HELLO | OUTSIDE, smtp_starttls },
+	[SMTP_XCLIENT]  = { M|S|L, OUTSIDE, smtp_xclient },
+	[SMTP_ALIEN]    = { M|S|L, 0, smtp_alien },
 };
+
+static bool
+is_told(const struct smtp *s, const char *to)
+{
+	return strcmp(to, "anyone") == 0 || smtp_is_lmtp(s) ||
+	    (strcmp(to, "accounts") == 0 && smtp_is_submission(s));
+}
+
+static bool
+is_offered(const struct smtp *s, enum smtp_verb verb)
+{
+	const struct settings *set = smtp_settings();
+	unsigned here = smtp_is_open(s) ? M : smtp_is_lmtp(s) ? L : S;
+
+	if (rows[verb].handler == NULL || (rows[verb].where & here) == 0)
+		return false;
+	switch (verb) {
+	case SMTP_EXPN:
+		return is_told(s, set->smtp_expn);
+	case SMTP_ETRN:
+		return set->smtp_etrn && *set->smtp_backup_domains != '\0';
+	case SMTP_XCLIENT:
+		return s->proxy;
+	default:
+		return true;
+	}
+}
 
 static enum smtp_reply
 login_objection(const struct smtp *s)
@@ -107,8 +161,7 @@ smtp_objection(const struct smtp *s, enum smtp_verb verb)
 {
 	unsigned needs = rows[verb].needs;
 
-	if (rows[verb].handler == NULL ||
-	    ((needs & SUBMISSION) != 0 && !smtp_is_submission(s)))
+	if (!is_offered(s, verb))
 		return REPLY_NOT_OFFERED;
 	if ((needs & HELLO) != 0 && !s->greeted)
 		return REPLY_HELLO_FIRST;
@@ -145,8 +198,7 @@ smtp_say(struct smtp *s, enum smtp_reply reply)
 	if (reply >= SMTP_REPLIES)
 		return;
 	stream_write(s->stream, smtp_reply_line(reply));
-	if (smtp_reply_code(reply) >= 500 &&
-	    ++s->errors >= smtp_settings()->smtp_max_errors)
+	if (smtp_reply_code(reply) >= 500 && !smtp_peer_erred(s))
 		too_many_errors(s);
 }
 
@@ -155,51 +207,16 @@ smtp_say(struct smtp *s, enum smtp_reply reply)
 void
 smtp_reset(struct smtp *s)
 {
-	s->in_mail = s->utf8 = false;
+	s->in_mail = s->utf8 = s->priority_changed = false;
 	s->body = SMTP_7BIT;
+	s->flags = 0;
+	s->priority = 0;
+	s->deliver_by = s->release_at = 0;
+	text_free(&s->envid);
 	text_free(&s->sender);
 	text_free(&s->recipients);
 	s->recipient_count = 0;
 	smtp_message_free(&s->chunks);
-}
-
-static void
-say_extensions(struct smtp *s)
-{
-	const struct settings *set = smtp_settings();
-	struct text auth = TEXT_INIT(1024);
-
-	stream_printf(s->stream, "250-%s\r\n250-PIPELINING\r\n"
-	    "250-SIZE %" PRIu64 "\r\n250-8BITMIME\r\n250-SMTPUTF8\r\n"
-	    "250-ENHANCEDSTATUSCODES\r\n250-CHUNKING\r\n250-BINARYMIME\r\n",
-	    environment.hostname, set->smtp_max_size);
-	if (!stream_is_tls(s->stream) && session_tls(s->session) != NULL)
-		stream_str(s->stream, "250-STARTTLS\r\n");
-	if (smtp_is_submission(s) && login_allowed(set, s->session)) {
-		login_mechanisms(&auth, s->session, " ");
-		stream_str(s->stream, "250-AUTH");
-		stream_write(s->stream, text_span(&auth));
-		stream_str(s->stream, "\r\n");
-		text_free(&auth);
-	}
-	stream_str(s->stream, "250 HELP\r\n");
-}
-
-/* RFC 5321 4.1.4: like RSET, whenever it is said. */
-enum smtp_reply
-smtp_ehlo(struct smtp *s, const struct smtp_command *c)
-{
-	smtp_reset(s);
-	free(s->helo);
-	s->helo = strndup(c->argument.p, c->argument.n);
-	must(s->helo != NULL);
-	s->greeted = true;
-	s->esmtp = c->verb == SMTP_EHLO;
-	if (s->esmtp)
-		say_extensions(s);
-	else
-		stream_printf(s->stream, "250 %s\r\n", environment.hostname);
-	return REPLY_SAID;
 }
 
 enum smtp_reply
@@ -224,32 +241,6 @@ smtp_quit(struct smtp *s, const struct smtp_command *c)
 	return REPLY_BYE;
 }
 
-/* RFC 5321 7.3: who is here is nobody's business. */
-enum smtp_reply
-smtp_vrfy(struct smtp *s, const struct smtp_command *c)
-{
-	(void)s, (void)c;
-	return REPLY_NOT_VERIFIED;
-}
-
-enum smtp_reply
-smtp_help(struct smtp *s, const struct smtp_command *c)
-{
-	const char *name;
-
-	(void)c;
-	stream_str(s->stream, "214-2.0.0 Postrider speaks:\r\n214-2.0.0");
-	for (int v = 0; v < SMTP_VERBS; v++) {
-		name = smtp_verb_name((enum smtp_verb)v);
-		if (name != NULL && smtp_objection(s, (enum smtp_verb)v) !=
-		    REPLY_NOT_OFFERED)
-			stream_printf(s->stream, " %s", name);
-	}
-	stream_printf(s->stream, "\r\n214 2.0.0 Questions: "
-	    "postmaster@%s\r\n", environment.hostname);
-	return REPLY_SAID;
-}
-
 /* A browser was made to speak to us: nothing it says is a command. */
 enum smtp_reply
 smtp_alien(struct smtp *s, const struct smtp_command *c)
@@ -258,9 +249,8 @@ smtp_alien(struct smtp *s, const struct smtp_command *c)
 	return REPLY_ALIEN;
 }
 
-/* RFC 3207 4.2: afterwards nothing is known of the client any more. */
-static void
-forget_client(struct smtp *s)
+void
+smtp_forget_client(struct smtp *s)
 {
 	smtp_reset(s);
 	s->greeted = s->esmtp = false;
@@ -271,7 +261,8 @@ forget_client(struct smtp *s)
 	secret_wipe(&s->grant, sizeof(s->grant));
 }
 
-/* What came in the clear behind STARTTLS was somebody else's, perhaps. */
+/* RFC 3207 4.2: afterwards nothing is known of the client any more. And what
+ * came in the clear behind STARTTLS was somebody else's, perhaps. */
 enum smtp_reply
 smtp_starttls(struct smtp *s, const struct smtp_command *c)
 {
@@ -286,7 +277,7 @@ smtp_starttls(struct smtp *s, const struct smtp_command *c)
 	if (stream_flush(s->stream) != 1)
 		return REPLY_GONE;
 	stream_discard_input(s->stream);
-	forget_client(s);
+	smtp_forget_client(s);
 	if (stream_start_tls(s->stream, tls,
 	    clock_after(smtp_settings()->tls_handshake_timeout)) != 1)
 		return REPLY_GONE;
@@ -412,25 +403,45 @@ smtp_input(void *state)
 	    SESSION_CLOSE;
 }
 
+void
+smtp_greet(struct smtp *s)
+{
+	stream_printf(s->stream, "220 %s %s %s\r\n", environment.hostname,
+	    smtp_is_lmtp(s) ? "LMTP" : "ESMTP", smtp_settings()->smtp_banner);
+}
+
 static enum session_next
 open_session(struct session *session, void **state, enum protocol protocol)
 {
 	struct smtp *s = xcalloc(1, sizeof(*s));
+	enum smtp_reply reply;
 
 	s->session = session;
 	s->stream = session_stream(session);
 	s->protocol = protocol;
 	*state = s;
-	stream_printf(s->stream, "220 %s ESMTP %s\r\n", environment.hostname,
-	    smtp_settings()->smtp_banner);
+	reply = smtp_peer_came(s);
+	if (reply == REPLY_OK)
+		reply = smtp_peer_wait(s);
+	if (reply == REPLY_OK)
+		smtp_greet(s);
+	else
+		smtp_say(s, reply);
 	session_deadline(session, command_deadline());
-	return stream_flush(s->stream) == 1 ? SESSION_PARK : SESSION_CLOSE;
+	return stream_flush(s->stream) == 1 && !s->closing ? SESSION_PARK :
+	    SESSION_CLOSE;
 }
 
 static enum session_next
 smtp_open(struct session *session, void **state)
 {
 	return open_session(session, state, PROTOCOL_SMTP);
+}
+
+static enum session_next
+lmtp_open(struct session *session, void **state)
+{
+	return open_session(session, state, PROTOCOL_LMTP);
 }
 
 static enum session_next
@@ -472,13 +483,25 @@ smtp_close(void *state)
 {
 	struct smtp *s = state;
 
-	forget_client(s);
+	smtp_forget_client(s);
+	smtp_peer_gone(s);
+	free(s->spoken_for);
 	free(s);
 }
 
 const struct service smtp_service = {
 	.name = "smtp",
 	.open = smtp_open,
+	.input = smtp_input,
+	.wake = smtp_wake,
+	.expire = smtp_expire,
+	.stop = smtp_stop,
+	.close = smtp_close,
+};
+
+const struct service lmtp_service = {
+	.name = "lmtp",
+	.open = lmtp_open,
 	.input = smtp_input,
 	.wake = smtp_wake,
 	.expire = smtp_expire,

@@ -14,7 +14,3 @@
 		reply->result = RESULT_TEMPORARY;			\
 	}
 
-PENDING(queue_resume)
-PENDING(queue_lease)
-PENDING(queue_body)
-PENDING(queue_report)
