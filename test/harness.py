@@ -18,7 +18,8 @@ POSTRIDER = os.environ.get("POSTRIDER") or os.path.join(
 PASSWORD = "correct horse battery"
 DOMAIN = "example.test"
 PORTS = {"smtp": 25, "submission": 587, "submissions": 465, "imap": 143,
-         "imaps": 993, "pop3": 110, "pop3s": 995, "metrics": 9225}
+         "imaps": 993, "pop3": 110, "pop3s": 995, "metrics": 9225,
+         "lmtp": 24}   # nobody listens there but by `listen { lmtp = "*:24"; }`
 
 # What no log may hold, whatever was done to the server: a sanitizer's report,
 # a role that ended by itself in any way but a good one.
