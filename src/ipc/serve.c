@@ -566,9 +566,8 @@ find(struct server *s, uint64_t link)
 	return p;
 }
 
-int
-server_note_mailbox_changed(struct server *s, uint64_t link,
-    const struct mailbox_changed_note *note)
+static int
+note(struct server *s, uint64_t link, enum verb verb, const void *fields)
 {
 	struct frame f = { .bytes = TEXT_INIT(FRAME_MAX) };
 	struct peer *p = find(s, link);
@@ -576,9 +575,24 @@ server_note_mailbox_changed(struct server *s, uint64_t link,
 
 	if (p == NULL)
 		return 0;
-	codec_encode(&f, VERB_mailbox_changed, FRAME_NOTE, 0, note);
+	codec_encode(&f, verb, FRAME_NOTE, 0, fields);
 	status = peer_note(p, &f);
 	frame_free(&f);
 	serve_release(s, p);
 	return status;
+}
+
+int
+server_note_mailbox_changed(struct server *s, uint64_t link,
+    const struct mailbox_changed_note *changed)
+{
+	return note(s, link, VERB_mailbox_changed, changed);
+}
+
+int
+server_note_queue_ready(struct server *s, uint64_t link)
+{
+	struct queue_ready_note ready = { 0 };
+
+	return note(s, link, VERB_queue_ready, &ready);
 }

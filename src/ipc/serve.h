@@ -91,5 +91,6 @@ size_t server_busy(const struct server *);
  */
 int  server_note_mailbox_changed(struct server *, uint64_t link,
     const struct mailbox_changed_note *);
+int  server_note_queue_ready(struct server *, uint64_t link);
 
 #endif

@@ -164,13 +164,19 @@ peer_note(struct peer *p, struct frame *f)
 	return status;
 }
 
+/* The one note that stands for all that this peer did not get. */
 static void
 tell_lost(struct peer *p)
 {
-	struct mailbox_changed_note note = { .watch = 0 };
+	struct mailbox_changed_note changed = { .watch = 0 };
+	struct queue_ready_note ready = { 0 };
 	struct frame f = { .bytes = TEXT_INIT(FRAME_MAX) };
 
-	codec_encode(&f, VERB_mailbox_changed, FRAME_NOTE, 0, &note);
+	if (p->caller.role == RELAY)
+		codec_encode(&f, VERB_queue_ready, FRAME_NOTE, 0, &ready);
+	else
+		codec_encode(&f, VERB_mailbox_changed, FRAME_NOTE, 0,
+		    &changed);
 	if (try_send(p, &f) == 1)
 		p->notes_lost = false;
 	frame_free(&f);

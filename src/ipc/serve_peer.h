@@ -39,7 +39,7 @@ void peer_free(struct peer *);		/* closes the socket */
  * bounded by the credits. Takes the frame's bytes and descriptors then.
  */
 void peer_answer(struct peer *, struct frame *);
-/* 1; 0 the link is dead; -1 no room: watch 0 is told as soon as there is. */
+/* 1; 0 the link is dead; -1 no room: that notes were lost is told later. */
 int  peer_note(struct peer *, struct frame *);
 void peer_writable(struct peer *);
 void peer_kill(struct peer *);		/* the reader then finds it gone */

@@ -97,6 +97,14 @@ schedule_take(struct schedule *s, int64_t now)
 	return item;
 }
 
+void
+schedule_walk(const struct schedule *s, void (*fn)(void *,
+    struct schedule_item *), void *arg)
+{
+	for (size_t i = 0; i < s->n; i++)
+		fn(arg, s->items[i]);
+}
+
 int64_t
 schedule_next_due(const struct schedule *s)
 {

@@ -24,6 +24,9 @@ void schedule_add(struct schedule *, struct schedule_item *, int64_t due);
 void schedule_remove(struct schedule *, struct schedule_item *); /* if in */
 /* Take the next one that is due at `now`; NULL: none is. */
 struct schedule_item *schedule_take(struct schedule *, int64_t now);
+/* Every item, in no order; fn may not change the schedule. */
+void schedule_walk(const struct schedule *, void (*fn)(void *,
+    struct schedule_item *), void *arg);
 /* INT64_MAX when it is empty. */
 int64_t schedule_next_due(const struct schedule *);
 

@@ -12,6 +12,8 @@
 #include "store/auth.h"
 #include "store/directory.h"
 #include "store/keeper.h"
+#include "store/limit.h"
+#include "store/mask.h"
 #include "store/queue.h"
 #include "store/verbs.h"
 
@@ -168,7 +170,7 @@ store_replay(struct store *s, struct text *why)
 		    strerror(errno));
 		return -1;
 	}
-	return queue_replay(s->queue, why);
+	return 1;
 }
 
 static struct ids *
@@ -208,6 +210,8 @@ store_open(struct engine *engine, const struct settings *settings,
 		s->ids = ids_new(s, why);
 	if (s->ids != NULL) {
 		s->directory = directory_new(s);
+		s->limits = limits_new(s);
+		s->masks = masks_new(s);
 		s->mailboxes = mailboxes_new(s);
 		s->queue = queue_new(s);
 		s->auth = auth_new(s, why);
@@ -232,6 +236,12 @@ store_free(struct store **sp)
 	queue_free(&s->queue);
 	auth_free(&s->auth);
 	mailboxes_free(&s->mailboxes);
+	if (s->masks != NULL && s->limits != NULL) {
+		limit_save(s);
+		mask_save(s);
+	}
+	masks_free(&s->masks);
+	limits_free(&s->limits);
 	directory_free(&s->directory);
 	if (s->ids != NULL) {
 		pthread_mutex_destroy(&s->ids->lock);
@@ -269,6 +279,8 @@ store_gone(void *arg, const struct caller *caller)
 
 	auth_link_gone(s->auth, caller->link);
 	mailboxes_link_gone(s->mailboxes, caller->link);
+	if (caller->role == RELAY)
+		queue_link_gone(s->queue, caller->link);
 }
 
 static int
