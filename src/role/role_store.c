@@ -58,6 +58,16 @@ on_grant_key(struct span key)
 	memcpy(here.grant_key, key.p, key.n);
 }
 
+/* The store owns them once it is open. */
+static void
+hand_routes_on(void)
+{
+	if (here.store == NULL || here.routes == NULL)
+		return;
+	store_set_routes(here.store, here.routes);
+	here.routes = NULL;
+}
+
 static void
 on_routes(struct span encoded)
 {
@@ -69,6 +79,7 @@ on_routes(struct span encoded)
 		log_event(LOG_LEVEL_ERROR, "store.routes",
 		    log_text("error", text_span(&why)));
 	text_free(&why);
+	hand_routes_on();
 }
 
 static void
@@ -117,6 +128,7 @@ on_start(void)
 	if (here.store == NULL)
 		control_fail("store.open", text_span(&why));
 	text_free(&why);
+	hand_routes_on();
 	here.server = server_new(STORE, &store_handlers, here.store);
 	store_set_server(here.store, here.server);
 	if (server_start_threads(here.server,

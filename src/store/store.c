@@ -259,6 +259,12 @@ store_set_settings(struct store *s, const struct settings *settings)
 	directory_forget(s->directory);
 }
 
+void
+store_set_routes(struct store *s, struct routes *routes)
+{
+	queue_set_routes(s->queue, routes);
+}
+
 size_t
 store_worker_threads(const struct settings *s)
 {

@@ -66,6 +66,10 @@ store_settings(const struct store *s)
 	return __atomic_load_n(&s->settings, __ATOMIC_ACQUIRE);
 }
 
+struct routes;
+/* From now on; the store's own. */
+void store_set_routes(struct store *, struct routes *);
+
 /* Where notices go; set when the store works already. */
 static inline void
 store_set_server(struct store *s, struct server *server)
