@@ -80,9 +80,16 @@ struct smtp_client_message {
 };
 /*
  * One transaction. 1: every recipient has its answer, the connection goes
- * on; -1: it broke; recipients without an answer have code 0. More
- * recipients than the server takes at once (452, RFC 5321 4.5.3.1.10; LIMITS)
- * get a 452 of ours with text "later".
+ * on; -1: it broke, or is of no more use: recipients without an answer have
+ * code 0, others keep what they were told (421 among it; to the first
+ * command of a connection that was idle, that is no more than "too late").
+ * More recipients than the server takes at once (452, RFC 5321 4.5.3.1.10;
+ * LIMITS) get a 452 4.5.3 of ours with text "later"; a message beyond its
+ * SIZE a 552 5.3.4 of ours, nothing being said to the server.
+ *
+ * What a failed transaction left half-way is reset before the next one. A
+ * short text goes along with its envelope where CHUNKING and PIPELINING are
+ * offered, so that a message costs one round trip.
  */
 int smtp_client_send(struct smtp_client *, struct smtp_client_message *);
 
