@@ -530,7 +530,9 @@ take_one(struct dispatch *d, struct cell *c)
 		return item;
 	ring_move_last(&at->turns, &c->turn);
 	leave_place(c);
-	stand(d, c, c->where == PLACE_LINE ? PLACE_LINE : PLACE_READY);
+	/* Behind the others, if there are any who wait for this place. */
+	stand(d, c, at->lined > 0 || c->where == PLACE_LINE ? PLACE_LINE :
+	    PLACE_READY);
 	return item;
 }
 
