@@ -87,9 +87,10 @@ challenge(struct server *s, const char *base64)
 
 static void
 dialogue(struct server *s, Gsasl_session *session, struct text *line,
-    char *initial)
+    const char *initial)
 {
-	char *out = NULL, *in = initial;
+	const char *in = initial;
+	char *out = NULL;
 	int rc;
 
 	if (in == NULL)
