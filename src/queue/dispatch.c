@@ -43,6 +43,7 @@ struct destination {
 	struct dispatch_limits limits;
 	struct dispatch_link turns;	/* of all its cells */
 	struct dispatch_link line[LANES];
+	size_t cells[LANES];
 	size_t lined, called;		/* cells in the line; called back */
 	size_t waiting, busy;		/* items */
 	uint32_t window, threshold;	/* slow start ends there */
@@ -75,6 +76,7 @@ struct cell {
 	struct destination *at;
 	enum lane lane;
 	enum place where;
+	bool favoured;			/* called although others are urgent */
 };
 
 struct dispatch {
@@ -349,11 +351,25 @@ first_in_line(struct destination *at)
 	for (size_t i = 0; i < LANES; i++) {
 		struct dispatch_link *line =
 		    &at->line[lowest ? LANES - 1 - i : i];
+		struct cell *c = OF(line->next, cell, place);
 
-		if (!ring_empty(line))
-			return OF(line->next, cell, place);
+		if (ring_empty(line))
+			continue;
+		c->favoured = lowest;
+		return c;
 	}
 	return NULL;
+}
+
+/* Something more urgent waits for the same destination. */
+static bool
+yields(const struct cell *c)
+{
+	size_t before = 0;
+
+	for (enum lane i = 0; i < c->lane; i++)
+		before += c->at->cells[i];
+	return before > 0 && !c->favoured;
 }
 
 /* Call as many from the line as there is room for. */
@@ -388,6 +404,7 @@ cell_for(struct dispatch *d, struct flow *f, struct destination *at,
 	c->lane = lane;
 	ring_init(&c->items);
 	f->cells++;
+	at->cells[lane]++;
 	map_put(d->cells, span_of(&key, sizeof(key)), c);
 	ring_insert(&at->turns, &c->turn);
 	stand(d, c, at->lined > 0 ? PLACE_LINE :
@@ -403,6 +420,7 @@ cell_free(struct dispatch *d, struct cell *c)
 
 	leave_place(c);
 	ring_remove(&c->turn);
+	c->at->cells[c->lane]--;
 	must(map_remove(d->cells, span_of(&key, sizeof(key))) == c);
 	free(c);
 	if (--f->cells > 0)
@@ -511,9 +529,11 @@ turn_of_all(struct dispatch *d)
 		c = OF(first, cell, place);
 		if (slots(d, c->at) > 0) {
 			ring_move_last(&d->ring, &f->link);
-			return c;
+			if (!yields(c))
+				return c;
 		}
 		line_up(d, c);
+		call(d, c->at);
 	}
 	return NULL;
 }
@@ -529,6 +549,7 @@ take_one(struct dispatch *d, struct cell *c)
 	if (item_out(d, item))
 		return item;
 	ring_move_last(&at->turns, &c->turn);
+	c->favoured = false;
 	leave_place(c);
 	/* Behind the others, if there are any who wait for this place. */
 	stand(d, c, at->lined > 0 || c->where == PLACE_LINE ? PLACE_LINE :
