@@ -181,7 +181,7 @@ take_line(struct http_answer *a, struct span line)
 			a->place = AT_END;
 		break;
 	default:
-		must(!"a line where none is read");
+		must(false);		/* no line is read there */
 	}
 }
 
