@@ -1,6 +1,6 @@
 /*
- * test_smtp_login.c - AUTH as a client, against libgsasl's server side over
- * a socket, with TLS and without; and against servers that lie.
+ * test_smtp_login.c - STARTTLS and AUTH as a client, over a socket: against
+ * our own TLS and libgsasl's server side, and against servers that lie.
  */
 #include "smtp/smtp_client.h"
 
@@ -309,6 +309,134 @@ servers_that_lie(void **state)
 	assert_non_null(strstr(heard, "\n*\n"));
 }
 
+/* -- STARTTLS ---- */
+
+struct upgrade {
+	struct stream *stream;
+	const char *answer;		/* to STARTTLS */
+	bool handshake, ended;
+};
+
+static void
+upgrade_main(void *arg)
+{
+	struct upgrade *u = arg;
+	struct span line;
+
+	stream_str(u->stream, "220 hi\r\n");
+	while (stream_line(u->stream, &line, 500, MONOTIME_NEVER) == 1) {
+		if (span_starts(line, SPAN("STARTTLS"))) {
+			stream_take(u->stream, line.n);
+			stream_str(u->stream, u->answer);
+			if (u->handshake && stream_start_tls(u->stream,
+			    tls_server, MONOTIME_NEVER) != 1)
+				break;
+			continue;
+		}
+		if (span_starts(line, SPAN("QUIT")))
+			stream_str(u->stream, "221 bye\r\n");
+		else if (stream_is_tls(u->stream))
+			stream_str(u->stream, "250-hi\r\n250 DSN\r\n");
+		else
+			stream_str(u->stream, "250-hi\r\n250-STARTTLS\r\n"
+			    "250-SIZE 5\r\n250 AUTH PLAIN\r\n");
+		stream_take(u->stream, line.n);
+	}
+	stream_flush(u->stream);
+	stream_free(&u->stream);
+	u->ended = true;
+}
+
+struct upgraded {
+	struct smtp_client *client;
+	struct tls_peer peer;
+	struct smtp_offers offers;
+	int status;
+	unsigned code;
+	char why[100], failure[40];
+	bool done;
+};
+
+static void
+upgraded_main(void *arg)
+{
+	struct upgraded *v = arg;
+	struct smtp_answer a = { 0 };
+
+	assert_int_equal(smtp_client_greet(v->client, &a), 1);
+	assert_int_equal(smtp_client_offers(v->client)->bits,
+	    OFFERS_STARTTLS | OFFERS_SIZE | OFFERS_AUTH);
+	v->status = smtp_client_starttls(v->client, tls_client, &v->peer, &a);
+	v->code = a.code;
+	v->offers = *smtp_client_offers(v->client);
+	snprintf(v->why, sizeof(v->why), "%.*s",
+	    SPAN_ARG(smtp_client_why(v->client)));
+	snprintf(v->failure, sizeof(v->failure), "%s",
+	    stream_tls_failure(smtp_client_stream(v->client)));
+	if (v->status != -1)
+		smtp_client_quit(v->client);
+	smtp_client_free(&v->client);
+	v->done = true;
+}
+
+static struct upgraded
+upgrade(const char *answer, bool handshake, enum tls_check check)
+{
+	struct upgrade u = { .answer = answer, .handshake = handshake };
+	struct upgraded v = { .peer = { .name = "mail.test",
+	    .check = check } };
+	int pair[2];
+
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+	u.stream = stream_socket(pair[0]);
+	v.client = smtp_client_new(stream_socket(pair[1]), false, "me.test",
+	    &smtp_client_standard_times);
+	fiber_start(upgrade_main, &u);
+	fiber_start(upgraded_main, &v);
+	for (int i = 0; i < 1000 && !(v.done && u.ended); i++)
+		loop_turn(1000);
+	assert_true(v.done && u.ended);
+	return v;
+}
+
+/* What was said before TLS is not believed, and what came with it neither. */
+static void
+starttls(void **state)
+{
+	static const char *const answers[] = { "220 go\r\n",
+	    "220 go\r\n250-evil\r\n250 AUTH PLAIN\r\n" };
+	struct upgraded v;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(answers); i++) {
+		v = upgrade(answers[i], true, TLS_CHECK_NONE);
+		assert_int_equal(v.status, 1);
+		assert_int_equal(v.offers.bits, OFFERS_DSN);
+		assert_int_equal(v.offers.size, 0);
+		assert_int_equal(v.offers.mechanisms.n, 0);
+	}
+}
+
+static void
+starttls_that_fails(void **state)
+{
+	struct upgraded v = upgrade("454 4.7.0 not now\r\n", false,
+	    TLS_CHECK_NONE);
+
+	(void)state;
+	assert_int_equal(v.status, 0);
+	assert_int_equal(v.code, 454);
+	v = upgrade("220 go\r\n", true, TLS_CHECK_NAME);
+	assert_int_equal(v.status, -1);
+	assert_string_equal(v.why, "TLS: self-signed certificate");
+	assert_string_equal(v.failure, "certificate-not-trusted");
+	v = upgrade("220 go\r\n220 no\r\n", false, TLS_CHECK_NONE);
+	assert_int_equal(v.status, -1);
+	v = upgrade("hello\r\n", false, TLS_CHECK_NONE);
+	assert_int_equal(v.status, -1);
+	assert_string_equal(v.why, "STARTTLS: the server makes no sense");
+}
+
 /* -- set up ---- */
 
 static int
@@ -360,6 +488,8 @@ main(void)
 		cmocka_unit_test(nothing_in_the_clear),
 		cmocka_unit_test(another_way_after_504),
 		cmocka_unit_test(servers_that_lie),
+		cmocka_unit_test(starttls),
+		cmocka_unit_test(starttls_that_fails),
 	};
 
 	return cmocka_run_group_tests(tests, open_all, close_all);
