@@ -163,18 +163,20 @@ add_lists(struct dns_engine *e, const struct dns_plan *plan,
 
 /*
  * Who has servers named knows what is there: names that the Internet has no
- * answer for (RFC 6303, RFC 6761) are asked about like all others.
+ * answer for (RFC 6303, RFC 6761) are asked about like all others. A server
+ * on this machine knows the machine's own addresses as well.
  */
 static int
 unblock(struct dns_engine *e, const struct dns_plan *plan, struct text *why)
 {
 	static const char *const zones[] = { "test.", "invalid.",
-	    "home.arpa." };
+	    "home.arpa.", "127.in-addr.arpa." };
+	size_t count = ARRAY_LEN(zones) - !plan->local_servers;
 	int r = 0;
 
 	if (plan->forwards.n == 0 && plan->stubs.n == 0)
 		return 1;
-	for (size_t i = 0; i < ARRAY_LEN(zones) && r == 0; i++)
+	for (size_t i = 0; i < count && r == 0; i++)
 		r = ub_ctx_zone_remove(e->unbound, zones[i]);
 	return check(r, SPAN("zones of its own"), why);
 }

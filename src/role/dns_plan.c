@@ -211,6 +211,7 @@ add_roots(struct dns_plan *plan, struct span file)
 		}
 		if (!address || ip_parse(last, &ip) != 1)
 			continue;
+		plan->local_servers |= is_loopback(&ip);
 		text_add(&plan->roots, last);
 		text_char(&plan->roots, '\n');
 		n++;
