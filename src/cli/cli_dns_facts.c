@@ -15,6 +15,7 @@
 #include "mail/address.h"
 #include "role/dkim_keys.h"
 #include "role/listen.h"
+#include "verify/spf.h"
 
 /* ---- addresses ------------------------------------------------------------ */
 
@@ -23,15 +24,12 @@ in_prefix(const struct ip_address *a, const char *prefix, unsigned bits)
 {
 	struct ip_address p;
 
-	if (ip_parse(span_str(prefix), &p) != 1 || p.family != a->family)
-		return false;
-	for (unsigned i = 0; i < bits; i++)
-		if (((a->b[i / 8] ^ p.b[i / 8]) & 0x80u >> i % 8) != 0)
-			return false;
-	return true;
+	return ip_parse(span_str(prefix), &p) == 1 &&
+	    ip_in_network(a, &p, bits);
 }
 
-/* Others can reach it: none that is private, link-local or a loopback. */
+/* Others can reach it: it is not for private use, a link, a loopback or for
+ * examples. */
 static bool
 is_public(const struct ip_address *a)
 {
@@ -42,6 +40,8 @@ is_public(const struct ip_address *a)
 		{ "0.0.0.0", 8 }, { "10.0.0.0", 8 }, { "100.64.0.0", 10 },
 		{ "127.0.0.0", 8 }, { "169.254.0.0", 16 },
 		{ "172.16.0.0", 12 }, { "192.168.0.0", 16 },
+		{ "192.0.2.0", 24 }, { "198.51.100.0", 24 },
+		{ "203.0.113.0", 24 }, { "2001:db8::", 32 },
 		{ "224.0.0.0", 3 }, { "::", 8 }, { "fc00::", 7 },
 		{ "fe80::", 9 }, { "ff00::", 8 },
 	};
