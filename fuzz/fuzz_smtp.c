@@ -1,5 +1,6 @@
 /*
- * fuzz_smtp.c - SMTP's command lines, and texts on their way in.
+ * fuzz_smtp.c - SMTP's command lines, the URLs and attributes in them, and
+ * texts on their way in.
  *
  * A text shown whole and the same text shown in pieces must come out the
  * same and end at the same byte, and its dots be taken off as the RFC says.
@@ -7,8 +8,10 @@
 #include <stdlib.h>
 
 #include "base/text.h"
-#include "smtp/smtp_command.h"
+#include "smtp/smtp_parameter.h"
 #include "smtp/smtp_text.h"
+#include "smtp/smtp_url.h"
+#include "smtp/smtp_xclient.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *, size_t);
 
@@ -91,18 +94,43 @@ check_chunk(struct span in, size_t at)
 	    whole.has_nul == cut.has_nul);
 }
 
+/* What comes through is what a header may hold. */
+static void
+check_line(struct span line, bool utf8, struct arena *arena)
+{
+	struct smtp_command c;
+	struct smtp_xclient x;
+	struct smtp_url url;
+
+	if (smtp_parse(line, utf8, arena, &c) != SMTP_FINE)
+		return;
+	for (size_t i = 0; i < c.envid.n; i++)
+		must(ascii_is_print(c.envid.p[i]));
+	for (size_t i = 0; i < c.original.n; i++)
+		must((unsigned char)c.original.p[i] >= 0x20);
+	must(c.envid.n <= 100 && c.original.n <= 600);
+	must(c.priority >= -9 && c.priority <= 9);
+	if (c.verb == SMTP_BURL &&
+	    smtp_url_parse(c.argument, arena, &url) == 1)
+		must(url.uid > 0 && span_find_char(url.mailbox, '\0', 0) ==
+		    SIZE_MAX);
+	if (c.verb == SMTP_XCLIENT &&
+	    smtp_xclient_parse(c.argument, arena, &x) == 1)
+		must(span_find_char(x.name, ' ', 0) == SIZE_MAX &&
+		    span_find_char(x.helo, ')', 0) == SIZE_MAX);
+}
+
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
 	struct span in = span_of(data, n), rest = in, line;
 	struct arena *arena = arena_new(1 << 20);
-	struct smtp_command c;
 
 	while (rest.n > 0) {
 		size_t end = span_find_char(rest, '\n', 0);
 
 		line = span_sub(rest, 0, end == SIZE_MAX ? rest.n : end + 1);
-		(void)smtp_parse(line, (n & 1) != 0, arena, &c);
+		check_line(line, (n & 1) != 0, arena);
 		rest = span_from(rest, line.n);
 	}
 	arena_free(&arena);
