@@ -21,6 +21,9 @@ enum {
 	RECIPIENT_LEAST = 4 + 4 + 4 + 1 + 4,	/* bytes of the shortest one */
 };
 
+/* Seconds and microseconds that are added to stay in range. */
+#define TIME_MAX (INT64_MAX / 4000000)
+
 const char *
 envelope_state_name(enum envelope_state state)
 {
@@ -51,6 +54,7 @@ envelope_encode(const struct envelope *e, struct text *out)
 	put_u64(out, e->account);
 	put_i64(out, e->priority);
 	put_i64(out, e->deliver_by);
+	put_i64(out, e->release_at);
 	put_u8(out, (uint8_t)e->state);
 	put_u32(out, e->attempts);
 	put_u8(out, e->warned);
@@ -120,6 +124,7 @@ envelope_decode(struct span record, struct arena *arena, struct envelope *e)
 	e->account = get_u64(&c);
 	e->priority = get_i64(&c);
 	e->deliver_by = get_i64(&c);
+	e->release_at = get_i64(&c);
 	e->state = (enum envelope_state)get_u8(&c);
 	e->attempts = get_u32(&c);
 	e->warned = get_u8(&c) != 0;
@@ -134,7 +139,8 @@ envelope_decode(struct span record, struct arena *arena, struct envelope *e)
 	e->reason = get_bytes(&c, REASON_LIMIT);
 	if (c.bad || (unsigned)e->state >= ENVELOPE_STATES ||
 	    e->prefix > e->size || e->priority < -PRIORITY_MAX ||
-	    e->priority > PRIORITY_MAX)
+	    e->priority > PRIORITY_MAX || e->arrived < 0 || e->arrived > INT64_MAX / 4 ||
+	    e->release_at < 0 || e->release_at > TIME_MAX)
 		return 0;
 	rc = decode_recipients(&c, arena, e);
 	if (rc != 1)

@@ -61,6 +61,8 @@ struct envelope {
 	uint64_t account;		/* who submitted it; 0: from outside */
 	int64_t priority;		/* RFC 6710: -9 to 9 */
 	int64_t deliver_by;		/* RFC 2852: seconds since 1970; 0 none */
+	int64_t release_at;		/* RFC 4865: not before; 0 at once. Its
+					   time in the queue counts from then */
 	enum envelope_state state;
 	uint32_t attempts;		/* that have ended */
 	bool warned;			/* the sender was told of the delay */

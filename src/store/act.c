@@ -67,6 +67,7 @@ act_release(struct group *g, struct work *w)
 	step(g, w, "released");
 	w->envelope.state = ENVELOPE_ACTIVE;
 	w->envelope.reason = SPAN_EMPTY;
+	w->envelope.release_at = g->now / 1000000;
 	go_on(g, w);
 	return RESULT_OK;
 }

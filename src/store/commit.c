@@ -345,6 +345,7 @@ build_envelopes(const struct caller *caller,
 		.token = req->token,
 		.arrived = clock_wall(),
 		.next_attempt = MAX(now, req->release_at),
+		.release_at = req->release_at,
 		.size = req->body.bytes.n,
 		.prefix = req->prefix,
 		.flags = req->flags & ~(uint32_t)ENVELOPE_STORE_SAYS,
@@ -359,7 +360,8 @@ build_envelopes(const struct caller *caller,
 		.delivered_to = req->delivered_to,
 	};
 	if (req->prefix > p->whole.size || req->priority < -9 ||
-	    req->priority > 9 || req->deliver_by < 0)
+	    req->priority > 9 || req->deliver_by < 0 ||
+	    req->release_at < 0 || (req->release_at > 0 && caller->role == MX))
 		return RESULT_INVALID;
 	if (p->whole.size > max)
 		return RESULT_LIMIT;
@@ -368,8 +370,6 @@ build_envelopes(const struct caller *caller,
 	p->whole.account = p->ask.account;
 	if (p->ask.account != 0)
 		p->whole.flags |= ENVELOPE_AUTHENTICATED;
-	else if (req->release_at > 0)	/* RFC 4865: for submission */
-		p->whole.next_attempt = now;
 	if (result == RESULT_OK)
 		result = part_recipients(p, req->recipients.bytes);
 	if (result == RESULT_OK)

@@ -121,6 +121,7 @@ onward_new(struct group *g, struct work *w, const struct expansion *x,
 	o->envelope.attempts = 0;
 	o->envelope.warned = false;
 	o->envelope.next_attempt = g->now / 1000000;
+	o->envelope.release_at = 0;
 	o->envelope.domain = domain;
 	o->envelope.sender = x->new_sender;
 	o->envelope.head = arena_printf(g->arena, "Delivered-To: %.*s\r\n",
@@ -314,7 +315,9 @@ work_on(struct group *g, struct queue_entry *entry)
 
 	if (w->outcome == OUTCOME_SKIPPED)
 		return;
-	if (w->envelope.state == ENVELOPE_HELD)
+	/* Its sender wants it to wait (RFC 4865): nobody hurries that. */
+	if (w->envelope.state == ENVELOPE_HELD ||
+	    w->envelope.release_at > g->now / 1000000)
 		group_leave(w, OUTCOME_WAIT);
 	else if (w->envelope.domain.n > 0)
 		send_out(g, w);

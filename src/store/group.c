@@ -366,8 +366,9 @@ warn(struct group *g, struct work *w)
 {
 	const struct settings *s = store_settings(g->store);
 	struct envelope *e = &w->envelope;
+	int64_t began = MAX(e->arrived / 1000000, e->release_at);
 	bool late = s->queue_delay_warning > 0 && !e->warned &&
-	    (g->now - e->arrived) / 1000 >= s->queue_delay_warning;
+	    g->now / 1000000 - began >= s->queue_delay_warning / 1000;
 	bool missed = e->deliver_by != 0 && g->now / 1000000 >= e->deliver_by;
 
 	if (!late && !missed)

@@ -370,10 +370,16 @@ queue_set_routes(struct queue *q, struct routes *routes)
 
 /* -- when ------------------------------------------------------------------ */
 
+static int64_t
+began(const struct envelope *e)
+{
+	return MAX(e->arrived / 1000000, e->release_at);
+}
+
 int64_t
 queue_expiry(const struct settings *s, const struct envelope *e)
 {
-	int64_t end = (e->arrived / 1000 + s->queue_lifetime) / 1000;
+	int64_t end = began(e) + s->queue_lifetime / 1000;
 
 	return e->deliver_by != 0 && (e->flags & ENVELOPE_BY_RETURN) != 0
 	    ? MIN(end, e->deliver_by) : end;
@@ -385,8 +391,7 @@ queue_deadline(const struct settings *s, const struct envelope *e)
 	int64_t first = queue_expiry(s, e);
 
 	if (s->queue_delay_warning > 0 && !e->warned && e->sender.n > 0)
-		first = MIN(first, (e->arrived / 1000 +
-		    s->queue_delay_warning) / 1000);
+		first = MIN(first, began(e) + s->queue_delay_warning / 1000);
 	if (e->deliver_by != 0)
 		first = MIN(first, e->deliver_by);
 	return first;
@@ -1152,6 +1157,7 @@ void
 queue_retry(struct queue *q)
 {
 	pthread_mutex_lock(&q->lock);
+	move_due(q, clock_wall_seconds());
 	if (q->schedule.n <= RETRY_MAX)
 		wake_all(q, false);
 	pthread_mutex_unlock(&q->lock);
