@@ -22,7 +22,7 @@ enum option_id {
 	RECIPIENTS = 1 << 11, MEMBERS = 1 << 12, WHO = 1 << 13,
 	NOTE = 1 << 14, REASON = 1 << 15, SENDER = 1 << 16,
 	RECIPIENT = 1 << 17, DESTINATION = 1 << 18, OLDER = 1 << 19,
-	STATE = 1 << 20, ALL = 1 << 21,
+	STATE = 1 << 20, ALL = 1 << 21, NOW = 1 << 22,
 	USUAL = DATA | JSON,
 	PICK = SENDER | RECIPIENT | DESTINATION | OLDER | STATE,
 };
@@ -77,6 +77,7 @@ static const struct cli_option {
 	{ STATE, "state", "STATE", AT(state),
 	    "active, deferred, held, or later" },
 	{ ALL, "all", NULL, AT(all), "every message in the queue" },
+	{ NOW, "now", NULL, AT(now), "send it now, not when the day is over" },
 	{ JSON, "json", NULL, AT(json), "answer in JSON, for programs" },
 };
 
@@ -195,6 +196,9 @@ static const struct command {
 	    "keeps a line." },
 	{ "trace", "QUEUE-ID|MESSAGE-ID", 1, 1, USUAL, cli_trace,
 	    "Tell every step of a message's way." },
+	{ "tls-report", "[DOMAIN]", 0, 1, USUAL | NOW, cli_tls_report,
+	    "Tell how TLS with the domains that ask for reports went: what "
+	    "they will be sent when the day is over." },
 	{ "import maildir", "ADDRESS FOLDER", 2, 2, USUAL | MAILBOX,
 	    cli_import_maildir,
 	    "Add the mail of a maildir (Maildir++ or nested folders), with "

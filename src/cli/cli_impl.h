@@ -31,7 +31,7 @@ struct cli {
 	const char *messages, *recipients;	/* --messages ...; or NULL */
 	const char *members, *who, *note, *reason;
 	const char *sender, *recipient, *destination, *older_than, *state;
-	bool json, repair, password_stdin, keep, all;
+	bool json, repair, password_stdin, keep, all, now;
 	const char *words[WORDS_MAX];	/* what is no option */
 	size_t count;
 	struct link *store;		/* after cli_open() */
@@ -55,7 +55,8 @@ cli_command cli_init, cli_domain_add, cli_domain_list, cli_domain_remove,
     cli_queue_delete, cli_trace,
     cli_import_maildir, cli_import_mbox, cli_export_maildir, cli_export_mbox,
     cli_backup, cli_restore, cli_check, cli_check_store, cli_check_domain,
-    cli_dns, cli_dkim_list, cli_dkim_rotate, cli_reload;
+    cli_dns, cli_dkim_list, cli_dkim_rotate, cli_reload,
+    cli_tls_report;
 
 /* -- cli_store.c ------------------------------------------------------------ */
 /* Reach the store. EX_OK, or a status after saying why. */

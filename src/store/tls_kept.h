@@ -15,4 +15,15 @@ int sts_expire(struct store *);
  */
 int tlsrpt_send(struct store *);
 
+/* -- of a day's records, between tlsrpt.c and tlsrpt_send.c ---- */
+enum { TLSRPT_DAYS = 7 };	/* then nobody waits for them any more */
+static inline struct partition
+tlsrpt_day(uint64_t day)
+{
+	return (struct partition){ PARTITION_TLSRPT, day };
+}
+void tlsrpt_key(struct text *, struct span domain);
+int  tlsrpt_read(struct span record, struct span *rua, struct span *rows);
+	/* 1, 0 damaged */
+
 #endif
