@@ -8,24 +8,168 @@
 
 /* ---- trace --------------------------------------------------------------------- */
 
+/* name=value of a step: its text is made of these. */
+struct field {
+	struct span name, value;
+};
+
+enum { FIELDS_MAX = 64 };
+
+/* "name=" stands here: its length with the sign, else 0. */
+static size_t
+name_length(struct span s)
+{
+	size_t n = 0;
+
+	while (n < s.n && ((s.p[n] >= 'a' && s.p[n] <= 'z') ||
+	    s.p[n] == '_'))
+		n++;
+	return n > 0 && n < s.n && s.p[n] == '=' ? n + 1 : 0;
+}
+
+/* What other servers said may hold anything: it goes to the end. */
+static size_t
+open_length(struct span name, struct span rest)
+{
+	size_t n = rest.n;
+
+	if (span_is(name, "reason"))
+		n = span_find(rest, SPAN(" answer="), 0);
+	return MIN(n, rest.n);
+}
+
+static size_t
+value_length(struct span name, struct span rest)
+{
+	size_t n = 1;
+
+	if (span_is(name, "reason") || span_is(name, "answer"))
+		return open_length(name, rest);
+	if (rest.n > 0 && rest.p[0] == '"') {
+		while (n < rest.n && rest.p[n] != '"')
+			n += rest.p[n] == '\\' ? 2 : 1;
+		return MIN(n + 1, rest.n);
+	}
+	if (rest.n > 0 && rest.p[0] == '<')
+		n = span_find(rest, SPAN("> "), 0);
+	else
+		n = span_find_char(rest, ' ', 0);
+	if (n == SIZE_MAX)
+		return rest.n;
+	return rest.p[0] == '<' ? n + 1 : n;
+}
+
+/* A text that is not made of fields is one without a name. */
+static size_t
+split_fields(struct span text, struct field out[FIELDS_MAX])
+{
+	size_t count = 0;
+
+	while (text.n > 0 && count < FIELDS_MAX) {
+		size_t n = name_length(text);
+		struct field *f = &out[count++];
+
+		f->name = span_sub(text, 0, n > 0 ? n - 1 : 0);
+		text = span_from(text, n);
+		n = n > 0 ? value_length(f->name, text) : text.n;
+		f->value = span_sub(text, 0, n);
+		text = span_trim(span_from(text, n));
+	}
+	return count;
+}
+
+/* What an attempt was like stands below it, by what it tells. */
+static const char *const lines[][5] = {
+	{ "via" }, { "tls", "cipher", "verified" }, { "policy" },
+	{ "reason" }, { "answer" },
+};
+
+static bool
+is_one_of(struct span name, const char *const names[5])
+{
+	for (size_t i = 0; i < 5 && names[i] != NULL; i++)
+		if (span_is(name, names[i]))
+			return true;
+	return false;
+}
+
+static bool
+has_own_line(struct span name)
+{
+	for (size_t i = 0; i < ARRAY_LEN(lines); i++)
+		if (is_one_of(name, lines[i]))
+			return true;
+	return span_starts(name, SPAN("ms_"));
+}
+
+static void
+print_below(const struct field *fields, size_t count,
+    const char *const names[5])
+{
+	const char *before = "\n    ";
+
+	for (size_t i = 0; i < count; i++) {
+		const struct field *f = &fields[i];
+
+		if (names != NULL ? !is_one_of(f->name, names) :
+		    !span_starts(f->name, SPAN("ms_")))
+			continue;
+		printf("%s%.*s %.*s%s", before, SPAN_ARG(names != NULL ?
+		    f->name : span_from(f->name, 3)),
+		    SPAN_ARG(f->value), names != NULL ? "" : " ms");
+		before = ", ";
+	}
+}
+
+static void
+print_fields(struct span text)
+{
+	struct field fields[FIELDS_MAX];
+	size_t count = split_fields(text, fields);
+
+	for (size_t i = 0; i < count; i++)
+		if (!has_own_line(fields[i].name))
+			printf(" %.*s%s%.*s", SPAN_ARG(fields[i].name),
+			    fields[i].name.n > 0 ? "=" : "",
+			    SPAN_ARG(fields[i].value));
+	for (size_t i = 0; i < ARRAY_LEN(lines); i++)
+		print_below(fields, count, lines[i]);
+	print_below(fields, count, NULL);
+	putchar('\n');
+}
+
+static json_t *
+json_fields(struct span text)
+{
+	struct field fields[FIELDS_MAX];
+	size_t count = split_fields(text, fields);
+	json_t *all = json_object();
+
+	for (size_t i = 0; i < count; i++)
+		if (fields[i].name.n > 0)
+			json_object_setn_new(all, fields[i].name.p,
+			    fields[i].name.n, cli_json(fields[i].value));
+	return all;
+}
+
 static json_t *
 show_step(const struct cli *cli, const struct trace_row *row)
 {
-	struct span text = cli_shown(cli, row->text);
 	struct text at = TEXT_INIT(64);
 	json_t *value;
 
-	if (!cli->json)
-		printf("%s.%03d  %.*s  %-12.*s %.*s\n",
-		    cli_time(row->at / 1000000),
+	if (!cli->json) {
+		printf("%s.%03d  %.*s  %-10.*s", cli_time(row->at / 1000000),
 		    (int)(row->at / 1000 % 1000), SPAN_ARG(row->queue_id),
-		    SPAN_ARG(row->event), SPAN_ARG(text));
+		    SPAN_ARG(row->event));
+		print_fields(cli_shown(cli, row->text));
+	}
 	date_add_rfc3339(&at, (struct date){ .seconds = row->at / 1000000 });
-	value = json_pack("{s:o, s:I, s:o, s:o, s:o}", "at",
+	value = json_pack("{s:o, s:I, s:o, s:o, s:o, s:o}", "at",
 	    cli_json(text_span(&at)), "microseconds",
 	    (json_int_t)(row->at % 1000000), "queue_id",
 	    cli_json(row->queue_id), "event", cli_json(row->event), "text",
-	    cli_json(row->text));
+	    cli_json(row->text), "fields", json_fields(row->text));
 	text_free(&at);
 	return value;
 }
