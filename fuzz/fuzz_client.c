@@ -23,6 +23,7 @@ check(const struct smtp_client_message *m, int status)
 		r = &m->recipients[i];
 		must(r->sent == (r->answer.code / 100 == 2));
 		must(status == -1 || r->answer.code != 0);
+		must(r->answer.code / 100 != 3);
 	}
 }
 

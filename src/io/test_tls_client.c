@@ -618,7 +618,7 @@ the_oldest_session_goes(void **state)
 
 struct rude {
 	struct stream *stream;
-	const char *says;		/* after the client's hello; then ends */
+	const char *says;		/* after the client's hello */
 };
 
 static void

@@ -25,7 +25,7 @@ enum {
 
 struct contents {
 	size_t high;			/* bytes with the eighth bit */
-	size_t escaped;			/* that quoted-printable writes as =XX */
+	size_t escaped;			/* =XX in quoted-printable */
 	bool nul, bare, long_line;
 };
 

@@ -61,7 +61,7 @@ struct smtp_client_recipient {
 struct smtp_client_message {
 	struct span sender;		/* "" for <> */
 	struct span head, rest;		/* the message in two pieces, CRLF */
-	bool has_8bit, binary, utf8;	/* what it needs; checked by the caller */
+	bool has_8bit, binary, utf8;	/* what it needs; the caller checks */
 	bool require_tls;		/* RFC 8689, where it is offered */
 	unsigned ret;			/* ENVELOPE_RET_* or 0 */
 	struct span envid;
@@ -85,7 +85,8 @@ struct smtp_client_message {
  * command of a connection that was idle, that is no more than "too late").
  * More recipients than the server takes at once (452, RFC 5321 4.5.3.1.10;
  * LIMITS) get a 452 4.5.3 of ours with text "later"; a message beyond its
- * SIZE a 552 5.3.4 of ours, nothing being said to the server.
+ * SIZE a 552 5.3.4 of ours, addresses that need SMTPUTF8 where there is none
+ * a 553 5.6.7; nothing is said to the server then.
  *
  * What a failed transaction left half-way is reset before the next one. A
  * short text goes along with its envelope where CHUNKING and PIPELINING are

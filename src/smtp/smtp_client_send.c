@@ -14,6 +14,7 @@
  * LMTP (RFC 2033) answers the text once for every recipient it took.
  */
 #include "io/fiber.h"
+#include "mail/encode.h"
 #include "smtp/smtp_client_impl.h"
 
 enum {
@@ -111,11 +112,24 @@ is_too_many(const struct transaction *t, const struct smtp_answer *a)
 	    (detail.n == 0 || span_is(detail, ".5.3"));
 }
 
+/* An answer that says yes or no: 1; -1 there is none. */
+static int
+hear_word(struct transaction *t, const char *where, int64_t ms,
+    struct smtp_answer *out)
+{
+	int status = smtp_client_answer(t->c, where, ms, t->m->arena, out);
+
+	if (out->code / 100 != 3)
+		return status;
+	status = smtp_client_confused(t->c, where, out);
+	*out = (struct smtp_answer){ 0 };
+	return status;
+}
+
 static int
 hear_rcpt(struct transaction *t, struct smtp_client_recipient *r)
 {
-	int status = smtp_client_answer(t->c, "RCPT TO", t->c->times.command,
-	    t->m->arena, &r->answer);
+	int status = hear_word(t, "RCPT TO", t->c->times.command, &r->answer);
 
 	if (r->answer.code / 100 == 2)
 		t->accepted++;
@@ -127,8 +141,8 @@ hear_rcpt(struct transaction *t, struct smtp_client_recipient *r)
 static int
 hear_mail(struct transaction *t)
 {
-	int status = smtp_client_answer(t->c, "MAIL FROM",
-	    t->c->times.command, t->m->arena, &t->m->mail_answer);
+	int status = hear_word(t, "MAIL FROM", t->c->times.command,
+	    &t->m->mail_answer);
 
 	t->mail_ok = t->m->mail_answer.code / 100 == 2;
 	if (t->mail_ok)
@@ -310,8 +324,8 @@ hear_each(struct transaction *t)
 	for (size_t i = 0; i < t->count && status == 1; i++) {
 		if (!is_accepted(&r[i]))
 			continue;
-		status = smtp_client_answer(t->c, "end of the message",
-		    t->c->times.data_end, t->m->arena, &a);
+		status = hear_word(t, "end of the message",
+		    t->c->times.data_end, &a);
 		conclude(&r[i], &a);
 	}
 	return status;
@@ -323,8 +337,8 @@ hear_once(struct transaction *t)
 {
 	struct smtp_client_recipient *r = t->m->recipients;
 	struct smtp_answer a;
-	int status = smtp_client_answer(t->c, "end of the message",
-	    t->c->times.data_end, t->m->arena, &a);
+	int status = hear_word(t, "end of the message",
+	    t->c->times.data_end, &a);
 
 	/* RFC 3030 2: after a chunk that was refused, nothing but RSET. */
 	t->c->reset_due = t->chunking && a.code / 100 != 2;
@@ -456,25 +470,52 @@ transact(struct transaction *t)
 	return hear_end(t);
 }
 
-/* What nobody needs to be asked. */
+/* RFC 6531 3.2: what is not ASCII goes to nobody who did not ask for it. */
 static bool
-refused_here(struct smtp_client *c, struct smtp_client_message *m)
+address_travels(const struct transaction *t, struct span address)
 {
-	bool good = smtp_client_address_ok(m->sender);
+	return utf8_is_ascii(address) || (t->m->utf8 &&
+	    (t->c->offers.bits & OFFERS_SMTPUTF8) != 0);
+}
 
-	for (size_t i = 0; i < m->count; i++)
+static struct smtp_answer
+why_not(const struct transaction *t)
+{
+	const struct smtp_client_message *m = t->m;
+	bool good = smtp_client_address_ok(m->sender);
+	bool travels = address_travels(t, m->sender);
+
+	for (size_t i = 0; i < m->count; i++) {
 		good = good &&
 		    smtp_client_address_ok(m->recipients[i].address);
+		travels = travels &&
+		    address_travels(t, m->recipients[i].address);
+	}
 	if (!good)
-		m->mail_answer = (struct smtp_answer){ .code = 553,
+		return (struct smtp_answer){ .code = 553,
 		    .enhanced = SPAN("5.1.3"),
 		    .text = SPAN("an address has a control character") };
-	else if (c->offers.size > 0 &&
-	    m->head.n + m->rest.n > c->offers.size)
-		m->mail_answer = (struct smtp_answer){ .code = 552,
+	if (!travels)
+		return (struct smtp_answer){ .code = 553,
+		    .enhanced = SPAN("5.6.7"),
+		    .text = SPAN("the server does not know SMTPUTF8") };
+	if (t->c->offers.size > 0 &&
+	    m->head.n + m->rest.n > t->c->offers.size)
+		return (struct smtp_answer){ .code = 552,
 		    .enhanced = SPAN("5.3.4"),
 		    .text = SPAN("larger than the server allows") };
-	return m->mail_answer.code != 0;
+	return (struct smtp_answer){ 0 };
+}
+
+/* What nobody needs to be asked. */
+static bool
+refused_here(struct transaction *t)
+{
+	t->m->mail_answer = why_not(t);
+	if (t->m->mail_answer.code == 0)
+		return false;
+	t->c->reset_due = t->asked == AT_RSET;
+	return true;
 }
 
 static void
@@ -531,10 +572,8 @@ smtp_client_send(struct smtp_client *c, struct smtp_client_message *m)
 	must(m->count > 0);
 	smtp_client_begin(c);
 	transaction_open(&t, c, m);
-	if (!refused_here(c, m))
+	if (!refused_here(&t))
 		status = transact(&t);
-	else
-		c->reset_due = t.asked == AT_RSET;
 	settle(&t, status == -1);
 	return status;
 }

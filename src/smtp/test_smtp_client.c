@@ -161,6 +161,10 @@ static const struct transaction_row transactions[] = {
 	    false },
 	{ "", false, 1, OK OK GO "what?\r\n", MAIL ANN "DATA\r\n" DOTTED, -1,
 	    "0", true },
+	{ "", false, 1, GO, MAIL, -1, "0", false },
+	{ "", false, 2, OK NO GO, MAIL ANN BOB, -1, "550 0", false },
+	{ "", false, 1, OK OK GO GO, MAIL ANN "DATA\r\n" DOTTED, -1, "0",
+	    true },
 	/* PIPELINING, DATA: RFC 2920 3.1. */
 	{ PIPE, false, 2, OK OK OK GO OK, MAIL ANN BOB "DATA\r\n" DOTTED, 1,
 	    "250+ 250+", false },
@@ -519,6 +523,9 @@ no_command_is_smuggled_in(void **state)
 	greet("220 hi\r\n250-hi\r\n250 SIZE 21\r\n");
 	message(2);
 	t.r[1].address = SPAN("x>\r\nRCPT TO:<y");
+	assert_int_equal(smtp_client_send(t.client, &t.m), 1);
+	assert_string_equal(answers(), "553 553");
+	t.r[1].address = SPAN("\xc3\xa9@b.test");
 	assert_int_equal(smtp_client_send(t.client, &t.m), 1);
 	assert_string_equal(answers(), "553 553");
 	t.r[1].address = SPAN("x");
