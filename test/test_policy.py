@@ -479,3 +479,130 @@ def test_requiretls_refused(world, domain):
 
     eventually(returned, 30)
     assert world.mx[domain].got(subject) is None
+
+
+# -- reports (RFC 8460) ---------------------------------------------------------------------
+
+def check_schema(report):
+    """Of RFC 8460 4.4: what must be there, and of what kind."""
+    assert set(report) == {"organization-name", "date-range", "contact-info",
+                           "report-id", "policies"}
+    assert set(report["date-range"]) == {"start-datetime", "end-datetime"}
+    for value in report["date-range"].values():
+        time.strptime(value, "%Y-%m-%dT%H:%M:%SZ")
+    assert report["policies"]
+    for p in report["policies"]:
+        assert set(p) <= {"policy", "summary", "failure-details"}
+        kind = p["policy"]["policy-type"]
+        assert kind in ("tlsa", "sts", "no-policy-found")
+        assert isinstance(p["policy"]["policy-domain"], str)
+        if kind != "no-policy-found":
+            assert all(isinstance(x, str)
+                       for x in p["policy"]["policy-string"])
+        if kind == "sts":
+            assert all(isinstance(x, str) for x in
+                       p["policy"].get("mx-host", []))
+        counts = p["summary"]
+        assert set(counts) == {"total-successful-session-count",
+                               "total-failure-session-count"}
+        assert all(isinstance(x, int) for x in counts.values())
+        details = p.get("failure-details", [])
+        assert sum(d["failed-session-count"] for d in details) == \
+            counts["total-failure-session-count"]
+        for d in details:
+            assert d["result-type"] in RESULT_TYPES
+            assert set(d) <= {
+                "result-type", "sending-mta-ip", "receiving-mx-hostname",
+                "receiving-mx-helo", "receiving-ip", "failed-session-count",
+                "additional-information", "failure-reason-code"}
+
+
+RESULT_TYPES = {
+    "starttls-not-supported", "certificate-host-mismatch",
+    "certificate-expired", "certificate-not-trusted", "validation-failure",
+    "tlsa-invalid", "dnssec-invalid", "dane-required",
+    "sts-policy-fetch-error", "sts-policy-invalid", "sts-webpki-invalid"}
+
+
+def attached(mail):
+    m = email.message_from_bytes(mail[2])
+    assert m.get_content_type() == "multipart/report"
+    assert m.get_param("report-type") == "tlsrpt"
+    words, report = m.get_payload()
+    assert words.get_content_type() == "text/plain"
+    assert report.get_content_type() == "application/tlsrpt+gzip"
+    found = json.loads(gzip.decompress(report.get_payload(decode=True)))
+    assert m["TLS-Report-Domain"] == \
+        found["policies"][0]["policy"]["policy-domain"]
+    assert m["TLS-Report-Submitter"] == DOMAIN
+    assert m["TLS-Required"] == "No"
+    assert m["From"] == f"<postmaster@{DOMAIN}>"
+    assert " ".join(m["Subject"].split()) == (
+        f"Report Domain: {m['TLS-Report-Domain']} Submitter: {DOMAIN} "
+        f"Report-ID: <{found['report-id']}>")
+    parts = report.get_filename().split("!")
+    assert parts[:2] == [DOMAIN, m["TLS-Report-Domain"]]
+    assert report.get_filename().endswith(".json.gz")
+    return m["TLS-Report-Domain"], found
+
+
+def test_reports(world):
+    """Last: what all that was before comes to. reports.test has no TLS, and
+    gets the reports all the same; by mail, and posted."""
+    w = world
+    delivered(w, "dane.test", "report-good")
+    delivered(w, "testing.test", "report-testing")
+    delivered(w, "unsigned.test", "report-may")
+    put_off(w, "danewrong.test", "report-wrong", "4.7.5")
+    send(w, "x@dane.test", "report-nothing", extra="TLS-Required: No\r\n")
+    w.server.restart()			# relay hands its counts over
+    shown = {r["policies"][0]["policy"]["policy-domain"]: r for r in
+             json.loads(w.server.cli("tls-report", "--json").stdout)}
+    text = w.server.cli("tls-report", "danewrong.test").stdout
+    assert "danewrong.test" in text and "tlsa-invalid" in text
+    w.server.cli("tls-report", "--now")
+    assert "Nothing" in w.server.cli("tls-report").stdout
+
+    def all_came():
+        reports = [m for m in w.mx["reports.test"].mail
+                   if b"Report Domain:" in m[2]]
+        return len(reports) == len(shown) and reports
+
+    mails = eventually(all_came, 60)
+    assert all(m[0].startswith("MAIL FROM:<>") for m in mails)
+    assert all("<tls@reports.test>" in m[1][0] for m in mails)
+    found = dict(attached(m) for m in mails)
+    assert set(found) == set(shown)
+    for report in found.values():
+        check_schema(report)
+    eventually(lambda: len(w.web.posted) == len(shown), 60)
+    assert {(h, p, t) for h, p, t, _ in w.web.posted} == {
+        ("web.reports.test", "/post", "application/tlsrpt+gzip")}
+    posted = [json.loads(gzip.decompress(b)) for _, _, _, b in w.web.posted]
+    assert {r["report-id"] for r in posted} == \
+        {r["report-id"] for r in found.values()}
+
+    # And what they say.
+    def policy(domain, kind):
+        return next(p for p in found[domain]["policies"]
+                    if p["policy"]["policy-type"] == kind)
+
+    p = policy("dane.test", "tlsa")
+    assert p["summary"]["total-successful-session-count"] >= 1
+    assert p["policy"]["policy-string"][0].startswith(
+        f"_{w.port}._tcp.mx.dane.test. IN TLSA 3 1 1 ")
+    p = policy("testing.test", "sts")
+    assert p["policy"]["mx-host"] == ["mx.testing.test"]
+    assert "mode: testing" in p["policy"]["policy-string"]
+    failure = p["failure-details"][0]
+    assert failure["result-type"] == "certificate-host-mismatch"
+    assert failure["receiving-mx-hostname"] == "mx.testing.test"
+    assert failure["receiving-ip"].startswith("127.0.2.")
+    p = policy("unsigned.test", "no-policy-found")
+    assert p["summary"]["total-successful-session-count"] >= 1
+    p = policy("danewrong.test", "tlsa")
+    assert p["summary"]["total-failure-session-count"] >= 1
+    # Nobody is told how the reports themselves went.
+    assert "reports.test" not in found
+    w.server.restart()
+    assert "reports.test" not in w.server.cli("tls-report").stdout
