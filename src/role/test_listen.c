@@ -1,8 +1,11 @@
 /* test_listen.c - where to listen. */
 #include "role/listen.h"
 
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -76,6 +79,52 @@ nonsense_is_refused(void **state)
 }
 
 static void
+paths(void **state)
+{
+	struct listen_address all[LISTEN_MAX], at = { .n = 0 };
+	struct text why = TEXT_INIT(100), t = TEXT_INIT(200);
+	char home[] = "/tmp/postrider-listen-XXXXXX", path[200], name[200];
+	int directory, fd, again;
+	struct stat st;
+	size_t n;
+
+	(void)state;
+	memset(name, 'x', sizeof(name));
+	memcpy(name, "unix:/", 6);
+	assert_int_equal(listen_parse(SPAN("unix:"), 0, all, &n, &why), 0);
+	assert_int_equal(listen_parse(span_of(name, 83), 0, all, &n, &why), 0);
+	assert_int_equal(listen_parse(SPAN("127.0.0.1:1 unix:a.sock"), 11000,
+	    all, &n, &why), 1);
+	assert_int_equal(n, 2);
+	assert_true(listen_is_local(&all[1]) && !listen_is_local(&all[0]));
+	at = all[1];
+	listen_write(&at, &t);
+	assert_true(span_is(text_span(&t), "unix:a.sock"));
+	assert_non_null(mkdtemp(home));
+	directory = open(home, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	fd = listen_open(&at, directory, 5);
+	assert_true(fd >= 0);
+	snprintf(path, sizeof(path), "%s/a.sock", home);
+	assert_int_equal(stat(path, &st), 0);
+	assert_true(S_ISSOCK(st.st_mode) && (st.st_mode & 0777) == 0666);
+	again = listen_open(&at, directory, 5);	/* what is left makes way */
+	assert_true(again >= 0);
+	close(fd);
+	close(again);
+	unlink(path);
+	fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+	assert_int_equal(listen_open(&at, directory, 5), -1);
+	assert_int_equal(errno, EADDRINUSE);	/* a file does not */
+	assert_int_equal(stat(path, &st), 0);
+	close(fd);
+	close(directory);
+	unlink(path);
+	rmdir(home);
+	text_free(&t);
+	text_free(&why);
+}
+
+static void
 sockets_listen(void **state)
 {
 	struct listen_address all[LISTEN_MAX], here = { .n = 0 };
@@ -109,6 +158,7 @@ main(void)
 		cmocka_unit_test(lists),
 		cmocka_unit_test(an_offset_raises_ports_and_stays_home),
 		cmocka_unit_test(nonsense_is_refused),
+		cmocka_unit_test(paths),
 		cmocka_unit_test(sockets_listen),
 	};
 
