@@ -11,6 +11,7 @@ import http.server
 import imaplib
 import json
 import os
+import re
 import smtplib
 import socket
 import ssl
@@ -19,6 +20,7 @@ import tempfile
 import threading
 import time
 
+import dkim
 import pytest
 from harness import DOMAIN, PASSWORD, Postrider, eventually, message
 from internet import Dns, free_port
@@ -259,6 +261,7 @@ class World:
                              f'https://web.reports.test:{self.web_port}'
                              '/post"\n')
         zones["reports.test"] += f"web A {WEB}\n"
+        zones[DOMAIN] = ""		# its keys come later
         self.add_tlsa(zones)
         self.web = Web(WEB, self.web_port, self.authority.issue(
             *(f"mta-sts.{d}" for d in DOMAINS if d != "badpolicy.test")))
@@ -312,7 +315,11 @@ class World:
 def world(tmp_path_factory):
     w = World(str(tmp_path_factory.mktemp("policy")))
     with w.stack:
-        with Postrider(settings=w.settings()) as w.server:
+        w.server = Postrider(settings=w.settings())
+        w.dns.set(DOMAIN, "".join(
+            line + "\n" for line in w.server.cli("dns", DOMAIN).stdout
+            .splitlines() if "._domainkey." in line))
+        with w.server:
             yield w
 
 
@@ -524,8 +531,18 @@ RESULT_TYPES = {
     "sts-policy-fetch-error", "sts-policy-invalid", "sts-webpki-invalid"}
 
 
-def attached(mail):
+def key_of(w, name):
+    line = next(x for x in w.dns.zones[DOMAIN].splitlines()
+                if x.startswith(name + "."))
+    return "".join(re.findall(r'"([^"]*)"', line)).encode()
+
+
+def attached(w, mail):
     m = email.message_from_bytes(mail[2])
+    # RFC 8460 3: signed by the domain that sends it.
+    assert f"d={DOMAIN};" in "".join(m["DKIM-Signature"].split())
+    assert dkim.verify(mail[2], dnsfunc=lambda name, timeout=5: key_of(
+        w, name.decode().rstrip(".")))
     assert m.get_content_type() == "multipart/report"
     assert m.get_param("report-type") == "tlsrpt"
     words, report = m.get_payload()
@@ -571,7 +588,7 @@ def test_reports(world):
     mails = eventually(all_came, 60)
     assert all(m[0].startswith("MAIL FROM:<>") for m in mails)
     assert all("<tls@reports.test>" in m[1][0] for m in mails)
-    found = dict(attached(m) for m in mails)
+    found = dict(attached(w, m) for m in mails)
     assert set(found) == set(shown)
     for report in found.values():
         check_schema(report)
