@@ -51,13 +51,16 @@ def server():
 
 # -- commands -------------------------------------------------------------------
 
-COMMANDS = [[], ["run"], ["init"], ["domain", "add"], ["domain", "list"],
-            ["domain", "remove"], ["account", "add"], ["account", "list"],
-            ["account", "remove"], ["account", "password"], ["alias", "add"],
-            ["alias", "list"], ["alias", "remove"], ["status"],
-            ["queue", "list"], ["queue", "show"], ["queue", "delete"],
-            ["trace"], ["import"], ["export"], ["backup"], ["restore"],
-            ["check"]]
+COMMANDS = [[], *(c.split() for c in """run; init; reload; status;
+    domain add; domain list; domain remove; dns; dkim list; dkim rotate;
+    account add; account list; account remove; account password;
+    account forward; account limit; alias add; alias list; alias remove;
+    group set; group join; group leave; group list; group remove;
+    mask add; mask list; mask kill; mask revive;
+    suppress add; suppress list; suppress remove;
+    queue list; queue table; queue show; queue retry; queue flush;
+    queue hold; queue release; queue return; queue delete; trace;
+    tls-report; import; export; backup; restore; check""".split(";"))]
 
 
 @pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
