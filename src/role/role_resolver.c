@@ -5,6 +5,10 @@
  * loop's own stack. Who waits for the same answer shares it, there. A
  * question that nobody waits for any more goes on, and its answer is kept.
  *
+ * A caller's credits bound how many of its questions wait at once. Where slow
+ * domains hold most of them, they are told to come again, so that they
+ * never keep the others waiting.
+ *
  * It reads no file and listens nowhere: what the system knows of DNS comes
  * from the supervisor. Whoever captures it can lie to the others about DNS, and
  * reach servers on the ports of DNS; that is why mail to a domain with DANE
@@ -26,11 +30,15 @@
 
 enum {
 	QUESTIONS_MAX = 4096,		/* under way, waited for or not */
+	CROWD = LINK_CREDITS * 3 / 4,	/* of one link, waiting */
+	PATIENCE = 1000,		/* ms, where there is a crowd */
 	NAME_CHARS = 254, LABEL_CHARS = 63, WHY_MAX = 500,
 	RCODE_NXDOMAIN = 3, TYPE_DNSKEY = 48, TYPE_OPT = 41,
 };
 
 struct question {
+	struct question *next, **back;	/* of those that are waited for */
+	uint64_t link;
 	struct fiber *fiber;		/* NULL: nobody waits any more */
 	struct arena *arena;
 	struct resolve_reply *out;
@@ -47,6 +55,7 @@ static struct {
 	uint16_t ports[DNS_PORTS_MAX];	/* that the sandbox lets us reach */
 	size_t port_count;
 	size_t questions;
+	struct question *waiting;
 } resolver;
 
 /* ---- an answer --------------------------------------------------------- */
@@ -219,18 +228,71 @@ is_type(uint32_t type)
 	    (type < 128 || type > 255);
 }
 
+static bool
+is_crowded(uint64_t link)
+{
+	size_t n = 0;
+
+	for (struct question *q = resolver.waiting; q != NULL; q = q->next)
+		n += q->link == link;
+	return n >= CROWD;
+}
+
+static void
+enlist(struct question *q)
+{
+	q->next = resolver.waiting;
+	q->back = &resolver.waiting;
+	if (q->next != NULL)
+		q->next->back = &q->next;
+	resolver.waiting = q;
+}
+
+static void
+delist(struct question *q)
+{
+	*q->back = q->next;
+	if (q->next != NULL)
+		q->next->back = q->back;
+}
+
+/* 1 there is an answer; 0, and q's reply says why not. */
+static int
+await(struct question *q)
+{
+	monotime_t end = clock_after(control_self()->settings.
+	    resolver_timeout), now;
+	const char *why = NULL;
+	int r = 0;
+
+	enlist(q);
+	while (r == 0 && why == NULL) {
+		monotime_t slice = clock_after(PATIENCE);
+
+		r = fiber_wait_for(&q->done, mono_before(slice, end) ? slice :
+		    end);
+		now = clock_mono();
+		if (r == 0 && !mono_before(now, end))
+			why = "no answer in time";
+		else if (r == 0 && is_crowded(q->link))
+			why = "no answer yet, and others wait";
+	}
+	delist(q);
+	if (r != 1)
+		fail(q, RESULT_TEMPORARY, why != NULL ? why : "we stop");
+	return r == 1;
+}
+
 static void
 resolve(void *arg, const struct caller *who, struct arena *arena,
     const struct resolve_request *in, struct resolve_reply *out)
 {
-	int64_t time = control_self()->settings.resolver_timeout;
 	struct question *q = xcalloc(1, sizeof(*q));
 
 	(void)arg;
-	(void)who;
 	metric_event("resolver.question");
-	*q = (struct question){ .fiber = fiber_self(), .arena = arena,
-	    .out = out, .type = in->type };
+	*q = (struct question){ .link = who->link, .fiber = fiber_self(),
+	    .arena = arena, .out = out, .type = in->type };
 	if (!is_name(in->name) || !is_type(in->type)) {
 		fail(q, RESULT_INVALID, "no name or type of the DNS");
 	} else if (resolver.engine == NULL ||
@@ -240,8 +302,7 @@ resolve(void *arg, const struct caller *who, struct arena *arena,
 		memcpy(q->name, in->name.p, in->name.n);
 		count(1);
 		loop_defer(ask, q);
-		if (fiber_wait_for(&q->done, clock_after(time)) != 1) {
-			fail(q, RESULT_TEMPORARY, "no answer in time");
+		if (await(q) != 1) {
 			report(q);
 			q->fiber = NULL;
 			return;
