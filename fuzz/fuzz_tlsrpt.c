@@ -29,7 +29,8 @@ check_record(struct span record)
 static void
 check_rows(struct span rows)
 {
-	struct tlsrpt *t = tlsrpt_new(50, 1 << 20), *u = tlsrpt_new(200, 1 << 20);
+	struct tlsrpt *t = tlsrpt_new(50, 1 << 20);
+	struct tlsrpt *u = tlsrpt_new(200, 1 << 20);
 	struct text first = TEXT_INIT(0), second = TEXT_INIT(0);
 	struct cursor c = { rows, false };
 	struct tlsrpt_row r;

@@ -22,13 +22,14 @@ import time
 
 import dkim
 import pytest
-from harness import DOMAIN, PASSWORD, Postrider, eventually, message
+from harness import (DOMAIN, PASSWORD, Postrider, eventually, has_field,
+                     message)
 from internet import Dns, free_port
 
 WEB = "127.0.9.1"
 
 
-# -- certificates ---------------------------------------------------------------
+# -- certificates ----------------------------------
 
 class Authority:
     """An authority and what it signs, made by openssl."""
@@ -80,7 +81,7 @@ class Authority:
         return f"{usage} {selector} 1 {hashlib.sha256(der).hexdigest()}"
 
 
-# -- peers ------------------------------------------------------------------------
+# -- peers ----------------------------------
 
 class Mx:
     """A mail server that offers STARTTLS and keeps what it gets."""
@@ -158,7 +159,7 @@ class Web:
     """A web server for policies and posted reports, by Host."""
 
     def __init__(self, address, port, certificate):
-        self.files, self.asked, self.posted = {}, [], []
+        self.files, self.odd, self.asked, self.posted = {}, {}, [], []
         outer = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -169,8 +170,12 @@ class Web:
 
             def do_GET(self):
                 outer.asked.append(self.host())
+                if self.host() in outer.odd:
+                    self.wfile.write(outer.odd[self.host()])
+                    self.close_connection = True
+                    return
                 found = outer.files.get((self.host(), self.path))
-                self.send_response(*((200,) if found else (404,)))
+                self.send_response(200 if found else 404)
                 body = (found or "nothing").encode()
                 self.send_header("Content-Type", "text/plain; charset=x")
                 self.send_header("Transfer-Encoding", "chunked")
@@ -215,7 +220,7 @@ class Web:
         self.server.server_close()
 
 
-# -- the world -----------------------------------------------------------------------
+# -- the world ----------------------------------
 
 # domain: (is its zone signed, certificate's names or None, is it expired)
 DOMAINS = {
@@ -232,10 +237,32 @@ DOMAINS = {
     "testing.test": (False, ["other.test"], False),
     "kept.test": (False, ["mx.kept.test"], False),
     "badpolicy.test": (False, ["mx.badpolicy.test"], False),
-    "plain.test": (False, None, False),
+    **{f"odd{i}.test": (False, ["other.test"], False) for i in range(6)},
     "requires.test": (True, ["mx.requires.test"], False),
     "reports.test": (True, None, False),
 }
+
+
+FINE = b"version: STSv1\nmode: enforce\nmx: nowhere.test\nmax_age: 9999\n"
+
+
+def answer(status, kind, body, extra=""):
+    return (f"HTTP/1.1 {status}\r\nContent-Type: {kind}\r\n{extra}"
+            f"Content-Length: {len(body)}\r\n\r\n").encode() + body
+
+
+# What is no policy, though it looks like one: it must count for nothing.
+ODD = [
+    ("sts-policy-fetch-error", answer(
+        "301 Moved", "text/plain", FINE,
+        "Location: https://mta-sts.enforce.test/.well-known/mta-sts.txt\r\n")),
+    ("sts-policy-fetch-error", answer("500 No", "text/plain", FINE)),
+    ("sts-policy-invalid", answer("200 OK", "text/html", FINE)),
+    ("sts-policy-invalid", answer("200 OK", "text/plain", FINE[10:])),
+    ("sts-policy-fetch-error", answer("200 OK", "text/plain", FINE + b"x: y\n"
+                                      * 20000)),
+    ("sts-policy-fetch-error", answer("200 OK", "text/plain", FINE)[:-5]),
+]
 
 
 class World:
@@ -291,6 +318,9 @@ class World:
                 certificate("bogus.test")) + "\n")
 
     def add_policies(self, zones):
+        for i in range(len(ODD)):
+            zones[f"odd{i}.test"] += '_mta-sts TXT "v=STSv1; id=1;"\n'
+            self.web.odd[f"mta-sts.odd{i}.test"] = ODD[i][1]
         for domain in ("enforce", "wrongmx", "expired", "testing", "kept",
                        "badpolicy"):
             domain += ".test"
@@ -357,7 +387,7 @@ def put_off(w, domain, subject, *words):
     return steps
 
 
-# -- DANE ---------------------------------------------------------------------------
+# -- DANE ----------------------------------
 
 def test_dane_usage_3(world):
     """The name in the certificate does not count, nor who issued it."""
@@ -398,7 +428,7 @@ def test_dane_unsigned(world):
     assert "may" in steps
 
 
-# -- MTA-STS ---------------------------------------------------------------------------
+# -- MTA-STS ----------------------------------
 
 def test_sts_enforce(world):
     got, steps = delivered(world, "enforce.test", "sts-good")
@@ -429,6 +459,15 @@ def test_sts_policy_host_unknown(world):
     assert "sts-webpki-invalid" in world.server.log()
 
 
+@pytest.mark.parametrize("i", range(len(ODD)))
+def test_sts_no_policy(world, i):
+    """RFC 8461 3.3: 200, text/plain, whole; no redirect."""
+    _, steps = delivered(world, f"odd{i}.test", f"sts-odd{i}")
+    assert "may" in steps
+    assert has_field(world.server.log(), "relay.sts_failed",
+                     domain=f"odd{i}.test", result=ODD[i][0])
+
+
 def test_sts_kept(world):
     """A policy outlives everything but its time: relay, Postrider, its own
     host, and its announcement."""
@@ -456,7 +495,7 @@ def test_sts_kept(world):
     eventually(lambda: w.mx["kept.test"].got("sts-fourth"), 30)
 
 
-# -- what the message says (RFC 8689) -----------------------------------------------------
+# -- what the message says (RFC 8689) ----------------------------------
 
 def test_tls_not_required(world):
     got, steps = delivered(world, "danewrong.test", "no-tls",
@@ -488,7 +527,7 @@ def test_requiretls_refused(world, domain):
     assert world.mx[domain].got(subject) is None
 
 
-# -- reports (RFC 8460) ---------------------------------------------------------------------
+# -- reports (RFC 8460) ----------------------------------
 
 def check_schema(report):
     """Of RFC 8460 4.4: what must be there, and of what kind."""

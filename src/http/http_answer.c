@@ -29,7 +29,7 @@ fail(struct http_answer *a, const char *why)
 	a->why = why;
 }
 
-/* ---- lines ---------------------------------------------------------------- */
+/* ---- lines ------------------------------------------------------------- */
 
 /* "HTTP/1.1 200 OK"; the blank before the reason may be missing. */
 static void
@@ -185,7 +185,7 @@ take_line(struct http_answer *a, struct span line)
 	}
 }
 
-/* ---- feeding --------------------------------------------------------------- */
+/* ---- feeding ----------------------------------------------------------- */
 
 static struct span
 feed_line(struct http_answer *a, struct span bytes)
@@ -258,7 +258,7 @@ http_answer_end(struct http_answer *a)
 	return state_of(a);
 }
 
-/* ---- URLs -------------------------------------------------------------------- */
+/* ---- URLs -------------------------------------------------------------- */
 
 static bool
 is_host(struct span s)

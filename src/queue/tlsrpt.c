@@ -6,7 +6,7 @@
 
 #include <stdlib.h>
 
-/* ---- rows ------------------------------------------------------------------ */
+/* ---- rows -------------------------------------------------------------- */
 
 /* All that makes rows differ; in this order they are sorted and grouped. */
 static void
@@ -55,7 +55,7 @@ tlsrpt_row_get(struct cursor *c, struct tlsrpt_row *r)
 	return 1;
 }
 
-/* ---- counting ---------------------------------------------------------------- */
+/* ---- counting ---------------------------------------------------------- */
 
 struct tally { uint64_t count; };
 
@@ -187,7 +187,7 @@ tlsrpt_encode(const struct tlsrpt *t, struct text *out)
 	free(all);
 }
 
-/* ---- who wants a report (RFC 8460 3) --------------------------------------------- */
+/* ---- who wants a report (RFC 8460 3) ----------------------------------- */
 
 static bool
 is_record(struct span record)

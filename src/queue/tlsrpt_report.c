@@ -13,7 +13,7 @@
 
 enum { DAY = 86400, FAILURES_MAX = 1000 };
 
-/* ---- JSON --------------------------------------------------------------------- */
+/* ---- JSON -------------------------------------------------------------- */
 
 /* Strangers chose some of the words: they become UTF-8. */
 static json_t *
@@ -211,7 +211,7 @@ tlsrpt_gzip(struct span in, struct text *out)
 	deflateEnd(&z);
 }
 
-/* ---- mail ------------------------------------------------------------------------ */
+/* ---- mail -------------------------------------------------------------- */
 
 static void
 add_field(struct text *out, const char *name, const char *fmt, ...)

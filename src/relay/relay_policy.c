@@ -10,7 +10,7 @@
 #include "relay/relay_target.h"
 #include "verify/sts.h"
 
-/* ---- the destination ----------------------------------------------------------- */
+/* ---- the destination --------------------------------------------------- */
 
 static const struct level {
 	const char *name;		/* of relay.tls, and a route's tls */
@@ -95,7 +95,7 @@ relay_policy_find(struct span domain, const struct route *route,
 	p->reason = words(arena, p, route, asked, flags);
 }
 
-/* ---- the host -------------------------------------------------------------------- */
+/* ---- the host ---------------------------------------------------------- */
 
 static void
 check_name(struct policy_host *h, struct span host, struct arena *arena)
@@ -277,7 +277,7 @@ relay_policy_host(const struct policy *p, struct span host, bool host_secure,
 	    "%.*s:%u %d", SPAN_ARG(host), port, h->kind));
 }
 
-/* ---- what came of it ----------------------------------------------------------------- */
+/* ---- what came of it --------------------------------------------------- */
 
 /* Of "mx.example.org[192.0.2.1]:25" what is in brackets. */
 static struct span

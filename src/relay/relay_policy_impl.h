@@ -7,7 +7,7 @@
 #include "queue/tlsrpt.h"
 #include "relay/relay_policy.h"
 
-/* -- relay_policy_dane.c ---- */
+/* -- relay_policy_dane.c ------------------------------------------------- */
 enum dane_status {
 	DANE_NONE,		/* nothing is published, or nobody vouches */
 	DANE_USABLE,		/* `records` decide */
@@ -26,12 +26,12 @@ struct dane {
 void relay_dane_find(struct span host, bool host_secure, uint16_t port,
     struct arena *, struct dane *);
 
-/* -- relay_policy_sts.c ---- */
+/* -- relay_policy_sts.c -------------------------------------------------- */
 /* Sets sts_* of the policy and gives its kind: POLICY_STS_ENFORCE, _TESTING,
  * or POLICY_MAY where there is none. Uses its domain and rua. */
 enum policy_kind relay_sts_find(struct arena *, struct policy *);
 
-/* -- relay_policy_store.c: what is asked of the store; a test does without - */
+/* -- relay_policy_store.c: what is asked of the store; a test does without  */
 struct sts_kept {
 	struct span id, policy;
 	int64_t fetched;		/* seconds since 1970 UTC */
@@ -41,7 +41,7 @@ bool relay_sts_keep(struct span domain, const struct sts_kept *,
     int64_t max_age, struct arena *);
 bool relay_report_hand_over(const struct token *, struct span rows);
 
-/* -- relay_policy_report.c ---- */
+/* -- relay_policy_report.c ----------------------------------------------- */
 /* Who wants reports about the domain; "" nobody. */
 struct span relay_report_rua(struct span domain, struct arena *);
 /* Count what failed, or went well, under a policy of that type. */

@@ -23,7 +23,7 @@ enum {
 	FAILED_MAX = 10000,		/* domains remembered */
 };
 
-/* ---- domains whose policy could not be had lately ------------------------------- */
+/* ---- domains whose policy could not be had lately ---------------------- */
 
 static struct map *failed;		/* domain: a monotime_t */
 
@@ -69,13 +69,13 @@ failed_lately(struct span domain)
 	return false;
 }
 
-/* ---- fetching ------------------------------------------------------------------------ */
+/* ---- fetching ---------------------------------------------------------- */
 
 struct fetch {
 	struct span domain;
 	struct arena *arena;
 	monotime_t deadline;
-	const char *result;		/* of RFC 8460 4.3; NULL: it went well */
+	const char *result;		/* of RFC 8460 4.3; NULL: good */
 	struct text why;
 	struct span file;
 	struct sts_policy policy;
@@ -158,7 +158,7 @@ keep(const struct fetch *f, struct span id)
 		    log_text("domain", f->domain));
 }
 
-/* ---- the policy that counts ------------------------------------------------------------- */
+/* ---- the policy that counts -------------------------------------------- */
 
 static void
 use(struct policy *p, struct span id, struct span file,

@@ -16,7 +16,7 @@
 
 #include <stdio.h>
 
-/* ---- the seams: no store, no authorities, a DNS of rows ------------------------ */
+/* ---- the seams: no store, no authorities, a DNS of rows ---------------- */
 
 static struct settings settings;
 static const char *kept_id, *kept_policy;	/* NULL: none is kept */
@@ -143,7 +143,7 @@ answer(void *arg, struct span name, uint32_t type, struct arena *arena,
 	text_free(&out);
 }
 
-/* ---- one case --------------------------------------------------------------------- */
+/* ---- one case ---------------------------------------------------------- */
 
 #define ENFORCE "version: STSv1\nmode: enforce\nmx: mx.a.example\nmax_age: 9\n"
 #define TESTING "version: STSv1\nmode: testing\nmx: mx.a.example\nmax_age: 9\n"
@@ -427,7 +427,7 @@ address(void **state)
 	arena_free(&arena);
 }
 
-/* ---- fetching that fails ------------------------------------------------------------- */
+/* ---- fetching that fails ----------------------------------------------- */
 
 static void
 fetches(void **state)
@@ -475,7 +475,7 @@ fetches(void **state)
 	clock_test_clear();
 }
 
-/* ---- reports ---------------------------------------------------------------------------- */
+/* ---- reports ----------------------------------------------------------- */
 
 #define RUA { "_smtp._tls.a.example", DNS_TXT, INSECURE, \
 	"v=TLSRPTv1; rua=mailto:x@b.example", NULL }
@@ -500,7 +500,8 @@ only_row(void)
 static void
 reports(void **state)
 {
-	struct row row = { .what = "", .zone = { HOST, RUA, TLSA(GOOD, "3 1 1") } };
+	struct row row = { .what = "", .zone = { HOST, RUA,
+	    TLSA(GOOD, "3 1 1") } };
 	struct arena *arena = arena_new(1 << 20);
 	struct tlsrpt_row r;
 	struct policy p;

@@ -102,7 +102,7 @@ verb_sts_save(void *arg, const struct caller *caller, struct arena *arena,
 	text_free(&record);
 }
 
-/* -- forgetting -------------------------------------------------------------- */
+/* -- forgetting ---------------------------------------------------------- */
 
 /* Those found go into the batch; how many, or -1. */
 static int

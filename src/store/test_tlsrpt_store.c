@@ -16,7 +16,7 @@ set_clock(int64_t seconds)
 	clock_test_set((monotime_t){ 1000 }, seconds * 1000000);
 }
 
-/* -- MTA-STS ----------------------------------------------------------------- */
+/* -- MTA-STS ------------------------------------------------------------- */
 
 static enum result
 save(struct fixture *f, const char *domain, const char *id, int64_t expires)
@@ -77,7 +77,7 @@ policies(void **state)
 	clock_test_clear();
 }
 
-/* -- reports ------------------------------------------------------------------- */
+/* -- reports ------------------------------------------------------------- */
 
 static enum result
 add(struct fixture *f, uint8_t token, const struct tlsrpt_row *rows, size_t n)

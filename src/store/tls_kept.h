@@ -15,7 +15,7 @@ int sts_expire(struct store *);
  */
 int tlsrpt_send(struct store *);
 
-/* -- of a day's records, between tlsrpt.c and tlsrpt_send.c ---- */
+/* -- of a day's records, between tlsrpt.c and tlsrpt_send.c -------------- */
 enum { TLSRPT_DAYS = 7 };	/* then nobody waits for them any more */
 static inline struct partition
 tlsrpt_day(uint64_t day)

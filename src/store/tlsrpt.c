@@ -26,7 +26,7 @@ tlsrpt_key(struct text *key, struct span domain)
 		text_char(key, ascii_lower(domain.p[i]));
 }
 
-/* -- adding ------------------------------------------------------------------- */
+/* -- adding -------------------------------------------------------------- */
 
 int
 tlsrpt_read(struct span record, struct span *rua, struct span *rows)

@@ -20,14 +20,14 @@
 
 enum {
 	DAY = 86400,
-	SETTLE = 600,			/* seconds for the last counts to come */
+	SETTLE = 600,			/* seconds: the last counts come */
 	SPREAD = 4 * 3600,		/* seconds until all have gone out */
 	REPORT_MAX = 16 << 20,
 	RUA_MAX = 5,			/* addresses that get a report */
 	SEND_ONCE = 50,			/* reports of one turn of the keeper */
 };
 
-/* -- one report ------------------------------------------------------------------ */
+/* -- one report ---------------------------------------------------------- */
 
 struct report {
 	struct store *store;
@@ -220,7 +220,7 @@ send_report(struct store *store, uint32_t day, struct span domain,
 	return done;
 }
 
-/* -- the days that are over --------------------------------------------------------- */
+/* -- the days that are over ---------------------------------------------- */
 
 /* So that a receiver does not get everybody's report at midnight. */
 static bool
@@ -318,7 +318,7 @@ tlsrpt_send(struct store *store)
 	return rc == -1 ? -1 : 1;
 }
 
-/* -- for the operator ------------------------------------------------------------------- */
+/* -- for the operator ---------------------------------------------------- */
 
 struct show {
 	struct store *store;

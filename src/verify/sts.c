@@ -90,7 +90,7 @@ sts_record(const struct span *records, size_t count, struct span *id)
 	return read_record(*found, id) ? 1 : -1;
 }
 
-/* ---- the policy (3.2) --------------------------------------------------- */
+/* ---- the policy (3.2) -------------------------------------------------- */
 
 /* A host name in A-labels, perhaps with "*." in front. */
 static bool
@@ -118,7 +118,10 @@ is_pattern(struct span s)
 static bool
 read_mode(struct span value, struct sts_policy *p)
 {
-	static const struct { const char *name; enum sts_mode mode; } modes[] = {
+	static const struct {
+		const char *name;
+		enum sts_mode mode;
+	} modes[] = {
 		{ "none",	STS_NONE },
 		{ "testing",	STS_TESTING },
 		{ "enforce",	STS_ENFORCE },
@@ -208,7 +211,7 @@ sts_policy_parse(struct span file, struct arena *arena, struct sts_policy *p)
 	    (p->mx_count > 0 || p->mode == STS_NONE);
 }
 
-/* ---- which MX (4.1) ------------------------------------------------------ */
+/* ---- which MX (4.1) ---------------------------------------------------- */
 
 static bool
 allows(struct span pattern, struct span host)
