@@ -441,6 +441,28 @@ blocking_use(void **state)
 	assert_int_equal(line.n, 2);
 }
 
+/* What a peer says before it hangs up is there, though we cannot answer. */
+static void
+last_words_are_not_lost(void **state)
+{
+	struct side *side = *state;
+
+	assert_false(stream_salvage(side->stream));
+	assert_int_equal(write(peer, "421 bye\r\n", 9), 9);
+	close(peer);
+	peer = -1;
+	stream_str(side->stream, "hello");
+	assert_int_equal(stream_flush(side->stream), -1);
+	assert_int_equal(stream_input(side->stream).n, 0);
+	assert_true(stream_salvage(side->stream));
+	assert_true(span_is(stream_input(side->stream), "421 bye\r\n"));
+	/* It is no better for that. */
+	assert_int_equal(stream_error(side->stream), EPIPE);
+	assert_int_equal(stream_fill(side->stream, never), -1);
+	stream_take(side->stream, 9);
+	assert_false(stream_salvage(side->stream));
+}
+
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, open_side, close_side)
 
 int
@@ -463,6 +485,7 @@ main(void)
 		TEST(input_that_comes_while_flushing),
 		TEST(answers_are_gathered_while_input_is_at_hand),
 		TEST(parking_sees_what_is_at_hand),
+		TEST(last_words_are_not_lost),
 		TEST(blocking_use),
 	};
 
