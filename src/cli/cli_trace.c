@@ -114,10 +114,9 @@ print_below(const struct field *fields, size_t count,
 		if (names != NULL ? !is_one_of(f->name, names) :
 		    !span_starts(f->name, SPAN("ms_")))
 			continue;
-		printf("%s%.*s %.*s%s", before, SPAN_ARG(names != NULL ?
-		    f->name : span_from(f->name, 3)),
-		    SPAN_ARG(f->value), names != NULL ? "" : " ms");
-		before = ", ";
+		printf("%s%.*s=%.*s", before, SPAN_ARG(f->name),
+		    SPAN_ARG(f->value));
+		before = " ";
 	}
 }
 
