@@ -7,15 +7,25 @@
 #include "queue/bounce.h"
 #include "queue/envelope.h"
 
+/* Whatever an envelope says, its notification can be made. */
 static void
-check_bounce(const struct envelope *e)
+check_bounce(struct arena *arena, const struct envelope *e)
 {
 	struct text out = TEXT_INIT(1 << 20), id = TEXT_INIT(0);
-	struct bounce b = { .kind = BOUNCE_FAILED,
+	struct bounce_fate *fates = arena_zalloc(arena, (e->count + 1) *
+	    sizeof(*fates));
+	struct bounce b = { .kind = BOUNCE_FAILED, .fates = fates,
 	    .hostname = SPAN("mail.example.test"), .envelope = e,
-	    .header = e->trace };
+	    .original = e->trace, .whole = (e->flags & 1) != 0 };
 	uint32_t prefix = 0;
 
+	if (fates == NULL)
+		return;
+	for (size_t i = 0; i < e->count; i++)
+		fates[i] = (struct bounce_fate){
+		    .action = (enum bounce_action)(i % BOUNCE_ACTIONS),
+		    .remote = e->recipients[i].reason,
+		    .answer = e->envid };
 	bounce_build(&b, &out, &prefix, &id);
 	if (prefix > out.n)
 		abort();
@@ -44,7 +54,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		if (queue_id_parse(span_str(name), back) != 1 ||
 		    memcmp(back, e.token.b, sizeof(back)) != 0)
 			abort();
-		check_bounce(&e);
+		check_bounce(arena, &e);
 	}
 	queue_id_parse(record, back);
 	text_free(&again);
