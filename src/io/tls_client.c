@@ -33,11 +33,14 @@ enum {
 	MATCH_FULL = 0, MATCH_SHA256 = 1, MATCH_SHA512 = 2,
 };
 
-/* A session kept; the oldest is at the tail of the list. */
+/*
+ * A session kept, in its written form: that takes a quarter of what OpenSSL
+ * makes of it.
+ */
 struct kept {
-	SSL_SESSION *session;
 	struct kept *newer, *older;
-	size_t n;
+	unsigned char *session;
+	size_t session_n, key_n;
 	char key[];
 };
 
@@ -64,6 +67,12 @@ unlink_kept(struct tls_client *t, struct kept *k)
 	*(k->older != NULL ? &k->older->newer : &t->oldest) = k->newer;
 }
 
+static struct span
+key_of(const struct kept *k)
+{
+	return span_of(k->key, k->key_n);
+}
+
 static void
 forget(struct tls_client *t, struct span key)
 {
@@ -72,20 +81,26 @@ forget(struct tls_client *t, struct span key)
 	if (k == NULL)
 		return;
 	unlink_kept(t, k);
-	SSL_SESSION_free(k->session);
+	OPENSSL_clear_free(k->session, k->session_n);
 	free(k);
 }
 
 static void
 keep(struct tls_client *t, struct span key, SSL_SESSION *session)
 {
-	struct kept *k = xcalloc(1, sizeof(*k) + key.n);
+	struct kept *k;
+	unsigned char *bytes = NULL;
+	int n = i2d_SSL_SESSION(session, &bytes);
 
+	if (n <= 0)
+		return;
 	forget(t, key);
 	if (map_count(t->sessions) == t->max_sessions)
-		forget(t, span_of(t->oldest->key, t->oldest->n));
-	k->session = session;
-	k->n = key.n;
+		forget(t, key_of(t->oldest));
+	k = xcalloc(1, sizeof(*k) + key.n);
+	k->session = bytes;
+	k->session_n = (size_t)n;
+	k->key_n = key.n;
 	memcpy(k->key, key.p, key.n);
 	k->older = t->newest;
 	*(t->newest != NULL ? &t->newest->newer : &t->oldest) = k;
@@ -93,30 +108,42 @@ keep(struct tls_client *t, struct span key, SSL_SESSION *session)
 	map_put(t->sessions, key, k);
 }
 
-/* OpenSSL has a new session; 1: we keep the reference. */
+/* OpenSSL has a new session; 0: the reference is still its own. */
 static int
 new_session(SSL *ssl, SSL_SESSION *session)
 {
 	struct tls_meeting *m = SSL_get_app_data(ssl);
 
-	if (m == NULL || m->key.n == 0 || m->client->max_sessions == 0)
-		return 0;
-	keep(m->client, text_span(&m->key), session);
-	return 1;
+	if (m != NULL && m->key.n > 0)
+		keep(m->client, text_span(&m->key), session);
+	return 0;
+}
+
+static bool
+try_session(SSL *ssl, const struct kept *k)
+{
+	const unsigned char *p = k->session;
+	SSL_SESSION *session = d2i_SSL_SESSION(NULL, &p, (long)k->session_n);
+	long age;
+	bool done;
+
+	if (session == NULL)
+		return false;
+	age = (long)time(NULL) - SSL_SESSION_get_time(session);
+	done = age >= 0 && age <= SESSION_AGE &&
+	    SSL_set_session(ssl, session) == 1;
+	SSL_SESSION_free(session);
+	return done;
 }
 
 static void
 resume(struct tls_meeting *m, SSL *ssl)
 {
 	struct kept *k = map_get(m->client->sessions, text_span(&m->key));
-	long age;
 
-	if (k == NULL)
-		return;
-	age = (long)time(NULL) - SSL_SESSION_get_time(k->session);
-	if (age < 0 || age > SESSION_AGE ||
-	    SSL_set_session(ssl, k->session) != 1)
+	if (k != NULL && !try_session(ssl, k))
 		forget(m->client, text_span(&m->key));
+	ERR_clear_error();
 }
 
 size_t
@@ -194,7 +221,7 @@ tls_client_free(struct tls_client **p)
 	if (t == NULL || --t->references > 0)
 		return;
 	while (t->newest != NULL)
-		forget(t, span_of(t->newest->key, t->newest->n));
+		forget(t, key_of(t->newest));
 	map_free(&t->sessions);
 	SSL_CTX_free(t->any);
 	SSL_CTX_free(t->checked);
