@@ -212,7 +212,7 @@ get_connection(struct worker *w, uint32_t class, bool fresh,
 
 /* ---- one message -------------------------------------------------------------------- */
 
-/* The body, without its Return-Path. 1; 0 gone: nothing to send; -1. */
+/* The message, without its Return-Path. 1; 0 gone: nothing to send; -1. */
 static int
 get_body(struct item *item, struct arena *arena, struct blob *blob,
     struct span *out)
@@ -228,7 +228,7 @@ get_body(struct item *item, struct arena *arena, struct blob *blob,
 			return reply.result == RESULT_NOT_FOUND ? 0 : -1;
 		*blob = reply.body;
 	}
-	*out = span_from(blob->bytes, item->envelope.prefix);
+	*out = blob->bytes;
 	return 1;
 }
 
