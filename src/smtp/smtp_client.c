@@ -233,7 +233,9 @@ smtp_client_starttls(struct smtp_client *c, struct tls_client *tls,
 		    SPAN_ARG(stream_tls_info(c->stream)));
 		return -1;
 	}
-	return introduce(c, answer);
+	/* A no to EHLO now is not one to STARTTLS. */
+	status = introduce(c, answer);
+	return status == 0 ? smtp_client_left(c, "EHLO", answer) : status;
 }
 
 /* -- small things ---- */

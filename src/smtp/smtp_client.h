@@ -32,7 +32,8 @@ void smtp_client_free(struct smtp_client **);	/* closes; says no QUIT */
  */
 /* The greeting, EHLO (HELO where that is refused) or LHLO. */
 int smtp_client_greet(struct smtp_client *, struct smtp_answer *answer);
-/* STARTTLS and EHLO again. A failed handshake is -1. */
+/* STARTTLS and EHLO again. 0: STARTTLS was refused, it goes on in the clear;
+ * a failed handshake is -1, and so is whatever else follows it. */
 int smtp_client_starttls(struct smtp_client *, struct tls_client *,
     const struct tls_peer *, struct smtp_answer *answer);
 /* The strongest mechanism both know: SCRAM-SHA-256, SCRAM-SHA-1, PLAIN,

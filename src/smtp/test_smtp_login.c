@@ -315,6 +315,7 @@ struct upgrade {
 	struct stream *stream;
 	const char *answer;		/* to STARTTLS */
 	bool handshake, ended;
+	bool rude;			/* no EHLO after TLS */
 };
 
 static void
@@ -335,6 +336,8 @@ upgrade_main(void *arg)
 		}
 		if (span_starts(line, SPAN("QUIT")))
 			stream_str(u->stream, "221 bye\r\n");
+		else if (stream_is_tls(u->stream) && u->rude)
+			stream_str(u->stream, "450 4.3.2 not now\r\n");
 		else if (stream_is_tls(u->stream))
 			stream_str(u->stream, "250-hi\r\n250 DSN\r\n");
 		else
@@ -380,9 +383,10 @@ upgraded_main(void *arg)
 }
 
 static struct upgraded
-upgrade(const char *answer, bool handshake, enum tls_check check)
+upgrade(const char *answer, bool handshake, enum tls_check check, bool rude)
 {
-	struct upgrade u = { .answer = answer, .handshake = handshake };
+	struct upgrade u = { .answer = answer, .handshake = handshake,
+	    .rude = rude };
 	struct upgraded v = { .peer = { .name = "mail.test",
 	    .check = check } };
 	int pair[2];
@@ -409,7 +413,7 @@ starttls(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(answers); i++) {
-		v = upgrade(answers[i], true, TLS_CHECK_NONE);
+		v = upgrade(answers[i], true, TLS_CHECK_NONE, false);
 		assert_int_equal(v.status, 1);
 		assert_int_equal(v.offers.bits, OFFERS_DSN);
 		assert_int_equal(v.offers.size, 0);
@@ -421,20 +425,23 @@ static void
 starttls_that_fails(void **state)
 {
 	struct upgraded v = upgrade("454 4.7.0 not now\r\n", false,
-	    TLS_CHECK_NONE);
+	    TLS_CHECK_NONE, false);
 
 	(void)state;
 	assert_int_equal(v.status, 0);
 	assert_int_equal(v.code, 454);
-	v = upgrade("220 go\r\n", true, TLS_CHECK_NAME);
+	v = upgrade("220 go\r\n", true, TLS_CHECK_NAME, false);
 	assert_int_equal(v.status, -1);
 	assert_string_equal(v.why, "TLS: self-signed certificate");
 	assert_string_equal(v.failure, "certificate-not-trusted");
-	v = upgrade("220 go\r\n220 no\r\n", false, TLS_CHECK_NONE);
+	v = upgrade("220 go\r\n220 no\r\n", false, TLS_CHECK_NONE, false);
 	assert_int_equal(v.status, -1);
-	v = upgrade("hello\r\n", false, TLS_CHECK_NONE);
+	v = upgrade("hello\r\n", false, TLS_CHECK_NONE, false);
 	assert_int_equal(v.status, -1);
 	assert_string_equal(v.why, "STARTTLS: the server makes no sense");
+	v = upgrade("220 go\r\n", true, TLS_CHECK_NONE, true);
+	assert_int_equal(v.status, -1);
+	assert_string_equal(v.why, "EHLO: 450 4.3.2 not now");
 }
 
 /* -- set up ---- */
