@@ -33,7 +33,7 @@
 #include <cmocka.h>
 
 static const enum role_bit all[] = { MX, ACCESS, STORE, SIGNER, METRICS,
-	RESOLVER };
+	RESOLVER, RELAY };
 
 static int listener = -1;		/* on a port of the loopback */
 static int spare = -1;			/* another, to be misused */
@@ -425,10 +425,13 @@ is_its_work(enum role_bit role, size_t i)
 {
 	if (role == STORE)
 		return needs_landlock(i);
-	return role == RESOLVER && (attempts[i].fn == connect_out ||
-	    attempts[i].fn == send_a_datagram ||
+	if (role == RELAY && attempts[i].fn == connect_to_a_local_service)
+		return sandbox_landlock_version() < 6;
+	return (role == RESOLVER && attempts[i].fn == send_a_datagram) ||
+	    ((role == RESOLVER || role == RELAY) &&
+	    (attempts[i].fn == connect_out ||
 	    (attempts[i].fn == take_a_port &&
-	    sandbox_landlock_version() < 4));
+	    sandbox_landlock_version() < 4)));
 }
 
 static void
@@ -564,7 +567,7 @@ roles_can_work(void **state)
 		assert_int_equal(inside(all[r], use_memory_and_time), WORKED);
 		assert_int_equal(inside(all[r], share_memory), WORKED);
 		assert_int_equal(inside(all[r], run_a_loop), WORKED);
-		if (all[r] == SIGNER)
+		if (all[r] == SIGNER || all[r] == RELAY)
 			continue;
 		fd = socket(AF_INET, SOCK_STREAM, 0);
 		assert_int_equal(connect(fd, (const struct sockaddr *)&there,
@@ -676,6 +679,56 @@ the_resolver_asks_servers_alone(void **state)
 	assert_int_equal(inside(MX, connect_where_it_is_told), REFUSED);
 }
 
+/* LMTP to a server on this machine. */
+static int
+connect_to_a_unix_socket(void)
+{
+	struct sockaddr_un a = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	snprintf(a.sun_path, sizeof(a.sun_path), "%s.unix", folder);
+	return fd < 0 ? -1 : connect(fd, (const struct sockaddr *)&a,
+	    sizeof(a));
+}
+
+static int
+open_a_datagram_socket(void)
+{
+	return socket(AF_INET, SOCK_DGRAM, 0);
+}
+
+static int
+choose_ones_address(void)
+{
+	struct sockaddr_in a = { .sin_family = AF_INET,
+	    .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+	if (fd < 0 || bind(fd, (const struct sockaddr *)&a, sizeof(a)) != 0)
+		return -1;
+	return connect(fd, (const struct sockaddr *)&there, sizeof(there));
+}
+
+static void
+relay_connects_and_no_more(void **state)
+{
+	struct sockaddr_un a = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+
+	(void)state;
+	snprintf(a.sun_path, sizeof(a.sun_path), "%s.unix", folder);
+	assert_int_equal(bind(fd, (const struct sockaddr *)&a, sizeof(a)), 0);
+	assert_int_equal(listen(fd, 4), 0);
+	assert_int_equal(inside(RELAY, connect_out), WORKED);
+	assert_int_equal(inside(RELAY, choose_ones_address), WORKED);
+	assert_int_equal(inside(RELAY, connect_to_a_unix_socket), WORKED);
+	assert_int_equal(inside(MX, connect_to_a_unix_socket), REFUSED);
+	assert_int_equal(inside(RELAY, open_a_datagram_socket), REFUSED);
+	assert_int_equal(inside(RELAY, accept_a_connection), REFUSED);
+	close(fd);
+	unlink(a.sun_path);
+}
+
 /* ---- the surroundings -------------------------------------------------- */
 
 static int
@@ -749,6 +802,8 @@ main(void)
 		cmocka_unit_test(other_calls_say_eperm),
 		cmocka_unit_test_setup(roles_can_work, drain_setup),
 		cmocka_unit_test(the_store_has_its_tree_and_threads),
+		cmocka_unit_test_setup(relay_connects_and_no_more,
+		    drain_setup),
 		cmocka_unit_test_setup(the_resolver_asks_servers_alone,
 		    drain_setup),
 	};
