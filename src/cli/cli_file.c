@@ -30,7 +30,7 @@ file_read(int dir, const char *name, size_t max, struct text *out)
 
 	if (fd < 0)
 		return -1;
-	out->limit = max;
+	out->limit = max + 1;
 	do {
 		char *room = text_room(out, MIN((size_t)64 << 10,
 		    max - out->n + 1));
@@ -43,6 +43,10 @@ file_read(int dir, const char *name, size_t max, struct text *out)
 		if (n > 0)
 			text_grew(out, (size_t)n);
 	} while (n > 0);
+	if (n == 0 && out->n > max) {
+		errno = EFBIG;
+		n = -1;
+	}
 	if (n < 0)
 		return close_saving_errno(fd);
 	close(fd);

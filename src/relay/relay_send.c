@@ -312,6 +312,8 @@ prepare(struct sending *s, struct span message)
 	} else if (reason.n > 0) {
 		none_sent(s, RELAY_FAILED, text_span(&reason));
 	} else {
+		/* Delivered-To, of what was sent on: above the signatures. */
+		text_add(&s->head, s->envelope->head);
 		signed_ = relay_sign(s->envelope, s->message.rest,
 		    s->converted.n > 0, &s->head);
 		s->message.head = text_span(&s->head);

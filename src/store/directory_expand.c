@@ -330,6 +330,7 @@ expand_mask(struct walk *w, const struct name_record *record, int depth)
 	struct account account;
 	int rc;
 
+	w->restricted = true;		/* killed, it is refused at once */
 	if (!(record->flags & NAME_MASK_ACTIVE)) {
 		w->why = why_killed;
 		return RESULT_DENIED;
