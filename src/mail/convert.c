@@ -24,34 +24,57 @@ enum {
 /* -- what is in some bytes ---- */
 
 struct contents {
-	size_t high;			/* bytes with the eighth bit */
-	size_t escaped;			/* =XX in quoted-printable */
+	bool high;			/* bytes with the eighth bit */
 	bool nul, bare, long_line;
 };
+
+/* A line and its LF, if it has one. Whole messages pass here. */
+static void
+look_at_line(struct span line, struct contents *c)
+{
+	size_t cr;
+
+	if (line.p[line.n - 1] == '\n') {
+		line.n--;
+		if (line.n > 0 && line.p[line.n - 1] == '\r')
+			line.n--;
+		else
+			c->bare = true;
+	}
+	cr = span_find_char(line, '\r', 0);
+	c->bare |= cr != SIZE_MAX;
+	c->long_line |= line.n > LINE_MAX_TEXT;
+	c->nul |= span_find_char(line, '\0', 0) != SIZE_MAX;
+	c->high = c->high || !utf8_is_ascii(line);
+}
 
 static void
 look(struct span s, struct contents *c)
 {
-	size_t line = 0;
-	unsigned char b;
+	size_t end;
 
 	*c = (struct contents){ 0 };
+	while (s.n > 0) {
+		end = span_find_char(s, '\n', 0);
+		end = end == SIZE_MAX ? s.n : end + 1;
+		look_at_line(span_sub(s, 0, end), c);
+		s = span_from(s, end);
+	}
+}
+
+/* Bytes that quoted-printable writes as =XX, but for blanks. */
+static size_t
+count_escaped(struct span s)
+{
+	size_t n = 0;
+	unsigned char b;
+
 	for (size_t i = 0; i < s.n; i++) {
 		b = (unsigned char)s.p[i];
-		if (b == '\n') {
-			c->bare |= i == 0 || s.p[i - 1] != '\r';
-			c->long_line |= line > LINE_MAX_TEXT + 1;
-			line = 0;
-			continue;
-		}
-		line++;
-		c->high += b >= 0x80;
-		c->escaped += b >= 0x7f || b == '=' ||
-		    (b < ' ' && b != '\t' && b != '\r');
-		c->nul |= b == 0;
-		c->bare |= b == '\r' && (i + 1 == s.n || s.p[i + 1] != '\n');
+		n += b >= 0x7f || b == '=' ||
+		    (b < ' ' && b != '\t' && b != '\r' && b != '\n');
 	}
-	c->long_line |= line > LINE_MAX_TEXT;
+	return n;
 }
 
 static bool
@@ -66,7 +89,7 @@ is_clean(struct span s)
 	struct contents c;
 
 	look(s, &c);
-	return c.high == 0 && !is_binary(&c);
+	return !c.high && !is_binary(&c);
 }
 
 /* -- the survey ---- */
@@ -123,7 +146,7 @@ convert_survey(struct span message, struct convert_survey *out)
 	*out = (struct convert_survey){ 0 };
 	look(message, &c);
 	out->binary = is_binary(&c);
-	if (c.high == 0)
+	if (!c.high)
 		return;
 	out->body_8bit = !utf8_is_ascii(span_from(message, end));
 	out->header_8bit = !utf8_is_ascii(span_sub(message, 0, end));
@@ -283,8 +306,8 @@ quote(struct span bytes, struct text *out)
 	struct contents c;
 
 	look(bytes, &c);
-	if (c.nul || c.bare ||
-	    bytes.n + 2 * c.escaped + bytes.n / 25 > bytes.n / 57 * 78 + 78)
+	if (c.nul || c.bare || bytes.n + 2 * count_escaped(bytes) +
+	    bytes.n / 25 > bytes.n / 57 * 78 + 78)
 		return false;
 	quoted_add(out, bytes);
 	if (span_find(span_from(text_span(out), from), SPAN("=\r\n--"),

@@ -298,28 +298,40 @@ quoted_must(struct span in, size_t at)
 	return !ascii_is_print(c) || c == '=';
 }
 
+/* As it is, or as =XX; returns how many bytes that took. */
+static size_t
+quoted_byte(char to[3], char c, bool escape)
+{
+	static const char digits[] = "0123456789ABCDEF";
+
+	to[0] = escape ? '=' : c;
+	to[1] = digits[(unsigned char)c >> 4];
+	to[2] = digits[c & 15];
+	return escape ? 3 : 1;
+}
+
 void
 quoted_add(struct text *out, struct span in)
 {
-	size_t at, column = 0, width, skip;
+	char line[QUOTED_LINE + 2];
+	size_t at, n = 0, width, skip;
 
 	for (at = 0; at < in.n; at++) {
 		skip = line_end_at(in, at);
 		if (skip > 0) {
+			text_add(out, span_of(line, n));
 			text_str(out, "\r\n");
-			column = 0;
+			n = 0;
 			at += skip - 1;
 			continue;
 		}
 		width = quoted_must(in, at) ? 3 : 1;
-		if (column + width > QUOTED_LINE - 1) {
+		if (n + width > QUOTED_LINE - 1) {
+			text_add(out, span_of(line, n));
 			text_str(out, "=\r\n");
-			column = 0;
+			n = 0;
 		}
-		column += width;
-		if (width == 3)
-			text_printf(out, "=%02X", (unsigned char)in.p[at]);
-		else
-			text_char(out, in.p[at]);
+		n += quoted_byte(line + n, in.p[at], width == 3);
 	}
+	text_add(out, span_of(line, n));
 }
