@@ -556,8 +556,6 @@ let_go(struct group *g, struct work *w)
 		break;
 	case OUTCOME_ENDED:
 		forget_markers(g, w);
-		g->counts.delivered += w->count > 0;
-		g->counts.sent += w->sent > 0;
 		queue_ended(g->queue, w->entry);
 		break;
 	case OUTCOME_WAIT:
@@ -593,11 +591,17 @@ group_applied(struct group *g)
 	for (struct newborn *n = g->born; n != NULL; n = n->next)
 		queue_add(g->queue, &n->envelope);
 	for (size_t i = 0; i < g->count; i++) {
-		if (is_written(&g->works[i]))
-			log_work(&g->works[i]);
-		let_go(g, &g->works[i]);
+		const struct work *w = &g->works[i];
+		bool ended = w->outcome == OUTCOME_ENDED;
+
+		if (is_written(w))
+			log_work(w);
+		g->counts.delivered += ended && w->count > 0;
+		g->counts.sent += ended && w->sent > 0;
 	}
 	queue_count(g->queue, &g->counts);
+	for (size_t i = 0; i < g->count; i++)
+		let_go(g, &g->works[i]);
 }
 
 int

@@ -520,8 +520,13 @@ mail_of_another(void **state)
 	    .sender = SPAN("bob@example.test"), .grant = s->anns);
 	COMMIT(s->access, RESULT_DENIED, .recipients = bob,
 	    .sender = SPAN("carol@elsewhere.test"), .grant = s->anns);
-	COMMIT(s->access, RESULT_NOT_LOCAL, .recipients = away,
+	/* Ann may write to anybody, and nobody without a grant may. */
+	COMMIT(s->access, RESULT_OK, .recipients = away,
 	    .sender = SPAN("ann@example.test"), .grant = s->anns);
+	COMMIT(s->access, RESULT_DENIED, .recipients = away,
+	    .sender = SPAN("ann@example.test"));
+	COMMIT(s->mx, RESULT_NOT_LOCAL, .recipients = away,
+	    .sender = SPAN("ann@example.test"));
 	COMMIT(s->mx, RESULT_NOT_LOCAL, .recipients = mixed,
 	    .sender = SPAN("carol@elsewhere.test"));
 	COMMIT(s->mx, RESULT_INVALID, .recipients = bob,
@@ -531,6 +536,82 @@ mail_of_another(void **state)
 	COMMIT(s->mx, RESULT_INVALID, .recipients = BLOB_OF(SPAN("\1")));
 	queue_settle(s->f.store->queue);
 	assert_int_equal(messages_of(&s->f, s->bob), 0);
+}
+
+/* ---- relay, of mail it was not given ------------------------------------ */
+
+struct half_truth {
+	uint32_t recipient, outcome, state;
+	enum result expected;
+};
+
+static enum result
+tell_of(struct siege *s, struct link *relay, struct token token,
+    struct half_truth t)
+{
+	struct text rows = TEXT_INIT(0);
+	struct queue_report_request req = { .state = t.state,
+	    .tokens = BLOB_OF(span_of(token.b, sizeof(token.b))) };
+	struct queue_report_reply reply = { 0 };
+
+	outcome_row_put(&rows, &(struct outcome_row){ .token = token,
+	    .recipient = t.recipient, .outcome = t.outcome });
+	req.outcomes = BLOB_OF(text_span(&rows));
+	assert_int_equal(call_queue_report(relay, s->arena, &req, &reply), 1);
+	text_free(&rows);
+	return reply.result;
+}
+
+static void
+lies_of_relay(void **state)
+{
+	static const struct half_truth lies[] = {
+		{ 1, RELAY_SENT, DESTINATION_FINE, RESULT_INVALID },
+		{ UINT32_MAX, RELAY_FAILED, DESTINATION_FINE, RESULT_INVALID },
+		{ 0, RELAY_OUTCOMES, DESTINATION_FINE, RESULT_INVALID },
+		{ 0, RELAY_SENT, DESTINATION_STATES, RESULT_INVALID },
+	};
+	struct siege *s = *state;
+	struct link *relay = link_as(s, RELAY), *other = link_as(s, RELAY);
+	struct token token = token_new();
+	struct queue_commit_request mail = { .token = token,
+	    .recipients = recipients(s, "carol@elsewhere.test"),
+	    .sender = SPAN("ann@example.test"), .grant = s->anns,
+	    .body = BLOB_OF(span_str(letter)),
+	    .summary = BLOB_OF(SPAN_EMPTY) };
+	struct queue_commit_reply taken = { 0 };
+	struct queue_resume_request resume = { .tokens = BLOB_OF(SPAN_EMPTY) };
+	struct queue_resume_reply resumed = { 0 };
+	struct queue_lease_request ask = { .count = 10 };
+	struct queue_lease_reply got = { 0 };
+	struct queue_body_request want = { .token = token };
+	struct queue_body_reply body = { 0 };
+	struct half_truth fair = { 0, RELAY_SENT, DESTINATION_FINE, RESULT_OK };
+
+	assert_int_equal(call_queue_commit(s->access, s->arena, &mail, &taken),
+	    1);
+	assert_int_equal(taken.result, RESULT_OK);
+	/* What nobody leased can neither be settled nor read. */
+	assert_int_equal(tell_of(s, relay, token, fair), RESULT_DENIED);
+	assert_int_equal(call_queue_body(relay, s->arena, &want, &body), 1);
+	assert_int_equal(body.result, RESULT_NOT_FOUND);
+	assert_int_equal(call_queue_resume(relay, s->arena, &resume, &resumed),
+	    1);
+	assert_int_equal(call_queue_lease(relay, s->arena, &ask, &got), 1);
+	assert_true(got.rows.bytes.n > 0);
+	assert_int_equal(tell_of(s, other, token, fair), RESULT_DENIED);
+	assert_int_equal(call_queue_body(other, s->arena, &want, &body), 1);
+	assert_int_equal(body.result, RESULT_NOT_FOUND);
+	for (size_t i = 0; i < ARRAY_LEN(lies); i++)
+		assert_int_equal(tell_of(s, relay, token, lies[i]),
+		    lies[i].expected);
+	assert_int_equal(tell_of(s, relay, token_new(), fair), RESULT_OK);
+	assert_true(queue_has(s->f.store, &token));
+	assert_int_equal(tell_of(s, relay, token, fair), RESULT_OK);
+	assert_false(queue_has(s->f.store, &token));
+	blob_release(&got.rows);
+	link_free(&relay);
+	link_free(&other);
 }
 
 /* ---- verbs that are not one's own -------------------------------------- */
@@ -918,6 +999,7 @@ main(void)
 		ATTACK(dialogues_of_another),
 		ATTACK(maildrops_of_another),
 		ATTACK(mail_of_another),
+		ATTACK(lies_of_relay),
 		ATTACK(verbs_of_others),
 		ATTACK(descriptors_that_lie),
 		ATTACK(descriptors_without_a_frame),
