@@ -43,7 +43,8 @@ static const struct {
 	{ "infra-cache-max-rtt:", "10000" },
 	{ "cache-max-ttl:", "86400" }, { "cache-max-negative-ttl:", "3600" },
 	{ "aggressive-nsec:", "yes" }, { "harden-glue:", "yes" },
-	{ "harden-dnssec-stripped:", "yes" }, { "harden-below-nxdomain:", "yes" },
+	{ "harden-dnssec-stripped:", "yes" },
+	{ "harden-below-nxdomain:", "yes" },
 	{ "qname-minimisation:", "yes" },
 };
 

@@ -14,8 +14,8 @@ struct dns_files {
 
 /*
  * Read anew, paths below `directory` where they are relative. 1; 0 and *why:
- * nothing can be made of them and the settings; *out is untouched. What cannot be read
- * is empty, and a warning in the log where that matters.
+ * nothing can be made of them and the settings; *out is untouched. What cannot
+ * be read is empty, and a warning in the log where that matters.
  */
 int  dns_files_load(int directory, const struct settings *,
     struct dns_files *out, struct text *why);

@@ -7,10 +7,10 @@
  *
  *	seccomp		the system calls of the role's row; others give EPERM,
  *			those that only an intruder makes end the process
- *	Landlock	no file at all, or the working directory's tree; no TCP
- *			connection but for those whose work it is, no TCP port to
- *			be found at, no abstract socket, no signal to outside; as
- *			far as the kernel knows them
+ *	Landlock	no file at all, or the working directory's tree; no
+ *			TCP connection but for those whose work it is, no TCP
+ *			port to be found at, no abstract socket, no signal to
+ *			outside; as far as the kernel knows them
  *	besides		no new privileges, no capability, no core dump, not
  *			traceable, no further process
  */

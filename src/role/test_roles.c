@@ -37,6 +37,9 @@ calls_run_one_way(void **state)
 	assert_true(role_calls(MX, SIGNER));
 	assert_true(role_calls(ACCESS, SIGNER));
 	assert_true(role_calls(METRICS, STORE));
+	assert_true(role_calls(MX, RESOLVER));
+	assert_true(role_calls(RELAY, RESOLVER));
+	assert_false(role_calls(ACCESS, RESOLVER));
 	assert_false(role_calls(METRICS, SIGNER));
 	for (size_t i = 0; i < role_count; i++) {
 		assert_false(role_calls(STORE, roles[i].bit));
@@ -86,6 +89,12 @@ every_note_has_a_hearer(void **state)
 		    e->private_key != NULL);
 		assert_int_equal(is_told(&roles[i], VERB_grant_key),
 		    e->grant_key != NULL);
+		assert_int_equal(is_told(&roles[i], VERB_dns_setup),
+		    e->dns_setup != NULL);
+		assert_int_equal(is_told(&roles[i], VERB_trust),
+		    e->trust != NULL);
+		assert_int_equal(is_told(&roles[i], VERB_routes) &&
+		    e->routes == NULL, 0);
 	}
 }
 
