@@ -193,6 +193,9 @@ entry_waits(struct queue *q, struct queue_entry *e, int64_t due)
 	e->state = ENTRY_WAITING;
 	e->hurry = false;
 	schedule_add(&q->schedule, &e->item, due);
+	/* Those who have nothing to do sleep until the one before. */
+	if (schedule_next_due(&q->schedule) >= due)
+		pthread_cond_signal(&q->work);
 }
 
 /* What is due moves from the schedule to the ready. */
