@@ -88,7 +88,7 @@ read_network(struct span s, struct spf_term *t)
 static int
 read_domain(struct span s, struct spf_term *t)
 {
-	static const char letters[] = "slodiphcrtvSLODIPHCRTV%_-";
+	static const char letters[] = "slodiphcrtvSLODIPHCRTV";
 	size_t i;
 
 	t->domain = s;
@@ -103,8 +103,9 @@ read_domain(struct span s, struct spf_term *t)
 		    s.p[i + 1] != '-'))
 			return 0;
 		if (s.p[i + 1] == '{') {
-			if (i + 2 == s.n || strchr(letters, s.p[i + 2]) ==
-			    NULL || span_find_char(s, '}', i) == SIZE_MAX)
+			if (i + 2 == s.n || memchr(letters, s.p[i + 2],
+			    sizeof(letters) - 1) == NULL ||
+			    span_find_char(s, '}', i) == SIZE_MAX)
 				return 0;
 			i = span_find_char(s, '}', i);
 		} else {
@@ -157,12 +158,14 @@ read_modifier(struct span term, size_t equals, struct spf_term *t,
 	t->qualifier = 0;
 	t->kind = span_is_nocase(name, "redirect") ? SPF_REDIRECT :
 	    span_is_nocase(name, "exp") ? SPF_EXP : SPF_OTHER_MODIFIER;
-	for (size_t i = 0; i < name.n; i++)
-		if (!ascii_is_alnum(name.p[i]) && (i == 0 ||
-		    strchr("-_.", name.p[i]) == NULL))
+	if (name.n == 0 || !ascii_is_alpha(name.p[0]))
+		return wrong(why, term, "is malformed");
+	for (size_t i = 1; i < name.n; i++)
+		if (!ascii_is_alnum(name.p[i]) && name.p[i] != '-' &&
+		    name.p[i] != '_' && name.p[i] != '.')
 			return wrong(why, term, "is malformed");
 	if (t->kind == SPF_OTHER_MODIFIER)
-		return name.n > 0 ? 1 : wrong(why, term, "is malformed");
+		return 1;
 	return read_domain(span_from(term, equals + 1), t) ? 1 :
 	    wrong(why, term, "names no domain");
 }
@@ -177,7 +180,8 @@ read_term(struct span term, struct spf_term *t, struct text *why)
 	*t = (struct spf_term){ .qualifier = '+', .bits4 = 32, .bits6 = 128 };
 	if (equals != SIZE_MAX && (colon == SIZE_MAX || equals < colon))
 		return read_modifier(term, equals, t, why);
-	if (strchr("+-~?", s.p[0]) != NULL) {
+	if (s.p[0] == '+' || s.p[0] == '-' || s.p[0] == '~' ||
+	    s.p[0] == '?') {
 		t->qualifier = s.p[0];
 		s = span_from(s, 1);
 	}
