@@ -132,13 +132,12 @@ act_on(struct group *g, struct work *w, enum queue_action action,
 }
 
 enum result
-queue_act(struct queue *q, const struct token *token,
-    enum queue_action action)
+queue_act_apply(struct queue *q, const struct token *token,
+    enum queue_action action, ticket_t *ticket)
 {
 	struct queue_entry *entry = NULL;
 	struct arena *arena;
 	struct group *g;
-	ticket_t ticket = 0;
 	enum result result;
 
 	if ((unsigned)action >= QUEUE_ACTIONS)
@@ -149,9 +148,19 @@ queue_act(struct queue *q, const struct token *token,
 	g = xcalloc(1, sizeof(*g));
 	arena = arena_new(ACT_MEMORY);
 	group_begin(g, q, arena);
-	result = act_on(g, group_add(g, entry), action, &ticket);
+	result = act_on(g, group_add(g, entry), action, ticket);
 	free(g);
 	arena_free(&arena);
+	return result;
+}
+
+enum result
+queue_act(struct queue *q, const struct token *token,
+    enum queue_action action)
+{
+	ticket_t ticket = 0;
+	enum result result = queue_act_apply(q, token, action, &ticket);
+
 	if (result == RESULT_OK && engine_sync(q->store->engine, ticket) != 1)
 		result = RESULT_TEMPORARY;
 	return result;

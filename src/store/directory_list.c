@@ -164,8 +164,15 @@ struct finding {
 	struct directory *directory;
 	struct batch *batch;
 	struct text *report;
-	uint32_t found;
+	uint32_t found, mended;
 };
+
+static void
+take_away(struct finding *f, struct span key)
+{
+	batch_delete(f->batch, key);
+	f->mended++;
+}
 
 static void
 check_name(struct finding *f, struct span key, struct span value)
@@ -179,14 +186,14 @@ check_name(struct finding *f, struct span key, struct span value)
 	if (name_decode(value, &record) != 1) {
 		f->found++;
 		text_printf(f->report, "directory: a name cannot be read\n");
-		batch_delete(f->batch, key);
+		take_away(f, key);
 	} else if ((record.kind == NAME_ACCOUNT || record.kind == NAME_MASK) &&
 	    directory_account(f->directory, record.account, arena,
 	    &account) == 0) {
 		f->found++;
 		text_printf(f->report, "directory: %.*s: its account is "
 		    "missing\n", SPAN_ARG(record.text));
-		batch_delete(f->batch, key);
+		take_away(f, key);
 	} else if (record.targets.n > 0 && expand_targets(f->directory, NULL,
 	    record.targets, &places, &bad) != RESULT_OK) {
 		/* Not repaired: the operator knows where it should lead. */
@@ -197,30 +204,68 @@ check_name(struct finding *f, struct span key, struct span value)
 	arena_free(&arena);
 }
 
+/* The note of a masked address that is not there, or is another's. */
+static void
+check_note(struct finding *f, struct span key, struct span value)
+{
+	struct arena *arena = arena_new(1 << 20);
+	struct text id = TEXT_INIT(ENGINE_KEY_MAX);
+	struct name_record record;
+	struct span domain, local;
+
+	(void)value;
+	local = span_cut(span_from(key, 1 + sizeof(uint64_t)), '\0',
+	    &domain);
+	if (read_name(f->directory, domain, local, arena, &record) == 1 &&
+	    record.kind == NAME_MASK)
+		key_id(&id, DIRECTORY_MASK, record.account);
+	if (id.n == 0 || !span_starts(key, text_span(&id))) {
+		f->found++;
+		text_printf(f->report, "directory: %.*s@%.*s: a note of no "
+		    "masked address\n", SPAN_ARG(local), SPAN_ARG(domain));
+		take_away(f, key);
+	}
+	text_free(&id);
+	arena_free(&arena);
+}
+
+/* Every record of a kind, its letter being `from`. 0, -1. */
+static int
+check_range(struct finding *f, struct span from, struct span to,
+    void (*check)(struct finding *, struct span key, struct span value))
+{
+	struct scan *scan = scan_open(f->directory->store->engine,
+	    directory_partition, from, to);
+	struct span key, value;
+	int rc = scan == NULL ? -1 : 1;
+
+	while (rc == 1 && (rc = scan_next(scan, &key, &value)) == 1)
+		check(f, key, value);
+	scan_close(&scan);
+	return rc;
+}
+
 enum result
 directory_check(struct directory *d, bool repair, struct text *report,
     uint32_t *found, uint32_t *repaired)
 {
-	struct finding f = { d, batch_new(directory_partition), report, 0 };
-	struct scan *scan = scan_open(d->store->engine, directory_partition,
-	    SPAN("n"), SPAN("o"));
-	struct span key, value;
+	struct finding f = { d, batch_new(directory_partition), report, 0, 0 };
 	uint64_t version = 0;
 	ticket_t ticket = 0;
-	int rc = scan == NULL ? -1 : 1;
+	int rc;
 
 	engine_version(d->store->engine, directory_partition, &version);
 	batch_expect(f.batch, version);
-	while (rc == 1 && (rc = scan_next(scan, &key, &value)) == 1)
-		check_name(&f, key, value);
-	scan_close(&scan);
+	rc = check_range(&f, SPAN("n"), SPAN("o"), check_name);
+	if (rc == 0)
+		rc = check_range(&f, SPAN("m"), SPAN("n"), check_note);
 	*found += f.found;
-	if (rc == 0 && repair && f.found > 0) {
+	if (rc == 0 && repair && f.mended > 0) {
 		rc = engine_commit(d->store->engine, f.batch, &ticket);
 		if (rc == 1)
 			rc = engine_sync(d->store->engine, ticket);
 		if (rc == 1)
-			*repaired += f.found;
+			*repaired += f.mended;
 		directory_forget(d);
 		rc = rc == 1 ? 0 : -1;
 	}

@@ -177,6 +177,21 @@ entry(struct limits *l, uint64_t account)
 	return c;
 }
 
+/* A copy of it, without keeping what was not there. 1, -1. */
+static int
+peek(struct limits *l, uint64_t account, struct counted *out)
+{
+	const struct counted *c = map_get(l->entries,
+	    span_of(&account, sizeof(account)));
+
+	*out = (struct counted){ .account = account };
+	if (c != NULL)
+		*out = *c;
+	else if (count_load(l, out) == -1)
+		return -1;
+	return 1;
+}
+
 static int
 ask_account(struct limits *l, struct counted *c)
 {
@@ -208,13 +223,10 @@ effective(uint64_t own, uint64_t set)
 }
 
 static bool
-fill_state(struct limits *l, uint64_t account, struct counted **found,
-    struct limit_state *state)
+fill_state(struct limits *l, struct counted *c, struct limit_state *state)
 {
 	const struct settings *s = store_settings(l->store);
-	struct counted *c = entry(l, account);
 
-	*found = c;
 	if (c == NULL || ask_account(l, c) != 1)
 		return false;
 	count_advance(c, clock_wall_seconds());
@@ -285,7 +297,8 @@ limit_take(struct store *store, uint64_t account, size_t recipients_outside)
 	bool fits = true, tell = false;
 
 	pthread_mutex_lock(&l->lock);
-	if (fill_state(l, account, &c, &state)) {
+	c = entry(l, account);
+	if (fill_state(l, c, &state)) {
 		fits = state.messages < state.max_messages &&
 		    (recipients_outside == 0 || (recipients_outside <=
 		    state.max_recipients && state.recipients <=
@@ -314,11 +327,11 @@ enum result
 limit_state(struct store *store, uint64_t account, struct limit_state *out)
 {
 	struct limits *l = store->limits;
-	struct counted *c;
+	struct counted copy;
 	bool known;
 
 	pthread_mutex_lock(&l->lock);
-	known = fill_state(l, account, &c, out);
+	known = peek(l, account, &copy) == 1 && fill_state(l, &copy, out);
 	pthread_mutex_unlock(&l->lock);
 	return known ? RESULT_OK : RESULT_TEMPORARY;
 }

@@ -197,6 +197,9 @@ bool queue_has(struct store *, const struct token *);
  */
 enum result queue_act(struct queue *, const struct token *,
     enum queue_action);
+/* The same for many: applied; durable once the last ticket is synced. */
+enum result queue_act_apply(struct queue *, const struct token *,
+    enum queue_action, ticket_t *);
 /* Is it on its way just now? */
 bool queue_is_busy(struct queue *, const struct token *);
 /* A domain is there again: what waits for it goes out now. How many. */

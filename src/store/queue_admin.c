@@ -357,8 +357,11 @@ static enum result
 change_picked(struct store *store, const struct picked *p,
     enum queue_action action, struct queue_change_reply *reply)
 {
+	ticket_t ticket = 0;
+
 	for (size_t i = 0; i < p->count; i++)
-		switch (queue_act(store->queue, &p->tokens[i], action)) {
+		switch (queue_act_apply(store->queue, &p->tokens[i], action,
+		    &ticket)) {
 		case RESULT_OK:
 			reply->changed++;
 			break;
@@ -371,7 +374,8 @@ change_picked(struct store *store, const struct picked *p,
 		default:
 			return RESULT_TEMPORARY;
 		}
-	return RESULT_OK;
+	return engine_sync(store->engine, ticket) == 1 ? RESULT_OK
+	    : RESULT_TEMPORARY;
 }
 
 void

@@ -555,16 +555,36 @@ test_masks_go_with_their_account(void **state)
 
 /* -- check ----------------------------------------------------------------------- */
 
+/* As if a disk had lost it. */
+static void
+drop_name(struct fixture *f, const char *address)
+{
+	const struct partition directory = { PARTITION_DIRECTORY, 0 };
+	struct batch *batch = batch_new(directory);
+	struct text key = TEXT_INIT(0);
+	struct span domain, local;
+
+	domain = span_cut(span_str(address), '@', &local);
+	text_printf(&key, "%c%.*s%c%.*s", DIRECTORY_NAME, SPAN_ARG(domain),
+	    '\0', SPAN_ARG(local));
+	batch_delete(batch, text_span(&key));
+	assert_int_equal(engine_commit(f->engine, batch, NULL), 1);
+	directory_forget(f->store->directory);
+	batch_free(&batch);
+	text_free(&key);
+}
+
 static void
 test_check(void **state)
 {
 	struct text report = TEXT_INIT(0);
 	uint32_t found = 0, repaired = 0;
 	struct fixture f;
+	char *mask;
 
 	(void)state;
 	begin(&f);
-	make_mask(&f, "ann@here.test", "x", RESULT_OK);
+	mask = make_mask(&f, "ann@here.test", "x", RESULT_OK);
 	assert_int_equal(group(&f, "club@here.test",
 	    "bob@here.test\neve@there.test", GROUP_ANYONE), RESULT_OK);
 	assert_int_equal(forward(&f, "ann@here.test", "bob@here.test",
@@ -575,6 +595,17 @@ test_check(void **state)
 	assert_int_equal(directory_account_remove(f.store->directory,
 	    SPAN("bob@here.test")), RESULT_OK);
 	assert_int_equal(directory_check(f.store->directory, false, &report,
+	    &found, &repaired), RESULT_OK);
+	assert_int_equal(found, 2);
+	/* A note without its address is taken away. */
+	found = repaired = 0;
+	drop_name(&f, mask);
+	assert_int_equal(directory_check(f.store->directory, true, &report,
+	    &found, &repaired), RESULT_OK);
+	assert_int_equal(found, 3);
+	assert_int_equal(repaired, 1);
+	found = repaired = 0;
+	assert_int_equal(directory_check(f.store->directory, true, &report,
 	    &found, &repaired), RESULT_OK);
 	assert_int_equal(found, 2);
 	assert_true(span_find(text_span(&report),
