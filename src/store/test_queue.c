@@ -441,6 +441,7 @@ test_trace(void **state)
 /* -- killed at every step ------------------------------------------------ */
 
 enum { CRASH_MESSAGES = 3 };
+#define CRASH_TO "both@example.test away@example.test"
 
 static int crash_countdown;
 
@@ -478,7 +479,7 @@ crash_child(const char *path, const char *step)
 	if (f.store == NULL)
 		_exit(2);
 	for (unsigned i = 0; i < CRASH_MESSAGES; i++)
-		if (send_numbered(&f, i, "both@example.test") == RESULT_OK)
+		if (send_numbered(&f, i, CRASH_TO) == RESULT_OK)
 			(void)!write(STDOUT_FILENO, "+", 1);
 	queue_settle(f.store->queue);
 	_exit(0);
@@ -529,6 +530,8 @@ test_crash(void **state)
 
 		fixture_open(&f, true);
 		people(&f, &ann, &bob);
+		assert_int_equal(add_alias(&f, "away@example.test",
+		    "x@one.test"), RESULT_OK);
 		killed = crash_once(&f, step, &accepted);
 		fixture_reopen(&f);
 		queue_flush(f.store->queue);
@@ -536,10 +539,15 @@ test_crash(void **state)
 		assert_true(messages_of(&f, ann) <= CRASH_MESSAGES);
 		assert_int_equal(messages_of(&f, ann),
 		    messages_of(&f, bob));
+		/* What goes on to another system is there once. */
+		assert_int_equal(messages_of(&f, ann),
+		    dispatch_waiting(f.store->queue->dispatch));
 		for (unsigned i = 0; i < CRASH_MESSAGES; i++)
-			assert_int_equal(send_numbered(&f, i,
-			    "both@example.test"), RESULT_OK);
+			assert_int_equal(send_numbered(&f, i, CRASH_TO),
+			    RESULT_OK);
 		queue_settle(f.store->queue);
+		assert_int_equal(dispatch_waiting(f.store->queue->dispatch),
+		    CRASH_MESSAGES);
 		assert_int_equal(messages_of(&f, ann), CRASH_MESSAGES);
 		assert_int_equal(messages_of(&f, bob), CRASH_MESSAGES);
 		fixture_close(&f);
