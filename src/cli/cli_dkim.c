@@ -18,7 +18,7 @@
 #include "role/dkim_keys.h"
 #include "verify/dkim.h"
 
-/* ---- the running server -------------------------------------------------- */
+/* ---- the running server ----------------------------------------------- */
 
 /* Who listens at the admin socket: the supervisor. 0: nobody; -1 errno. */
 static pid_t
@@ -72,7 +72,7 @@ cli_reload(struct cli *cli)
 	return EX_OK;
 }
 
-/* ---- domains -------------------------------------------------------------- */
+/* ---- domains ---------------------------------------------------------- */
 
 int
 cli_domain_word(struct cli *cli, const char *word, struct span *out)
@@ -121,7 +121,7 @@ cli_domain_is_ours(struct cli *cli, struct span domain)
 	    "(`postrider domain add` makes it one)", SPAN_ARG(domain));
 }
 
-/* ---- keys ------------------------------------------------------------------ */
+/* ---- keys ------------------------------------------------------------- */
 
 static int
 failed(struct cli *cli, const struct text *why)
@@ -181,7 +181,7 @@ cli_dkim_end(struct cli *cli, struct span domain)
 	return status == EX_OK ? cli_tell_server(cli, &runs) : status;
 }
 
-/* ---- dkim list ---------------------------------------------------------------- */
+/* ---- dkim list -------------------------------------------------------- */
 
 struct listing {
 	struct cli *cli;
@@ -270,7 +270,7 @@ cli_dkim_list(struct cli *cli)
 	return status;
 }
 
-/* ---- dkim rotate -------------------------------------------------------------- */
+/* ---- dkim rotate ------------------------------------------------------ */
 
 static int
 rotate(struct cli *cli, struct span domain, struct text *selector)

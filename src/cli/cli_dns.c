@@ -9,7 +9,10 @@
 
 #include "cli/cli_dns.h"
 
-enum { STRING_MAX = 255 };		/* of TXT: RFC 1035 3.3 */
+enum {
+	STRING_MAX = 255,		/* of TXT: RFC 1035 3.3 */
+	WIDTH = 78,
+};
 
 struct zone {
 	struct cli *cli;
@@ -17,21 +20,26 @@ struct zone {
 	json_t *rows;
 };
 
-/* ---- writing --------------------------------------------------------------- */
+/* ---- writing ---------------------------------------------------------- */
 
-/* What follows is about this; lines are parted by LF. */
+/* What follows is about this: a comment, in lines that fit. */
 static void
 say(struct zone *z, const char *words)
 {
-	struct span rest = span_str(words), line;
+	struct span rest = span_str(words), word;
+	size_t column = WIDTH;
 
 	if (z->cli->json)
 		return;
-	putchar('\n');
-	while (rest.n > 0) {
-		rest = span_cut(rest, '\n', &line);
-		printf("; %.*s\n", SPAN_ARG(line));
+	while ((word = span_word(&rest)).n > 0) {
+		if (column + 1 + word.n > WIDTH) {
+			fputs("\n;", stdout);
+			column = 1;
+		}
+		printf(" %.*s", SPAN_ARG(word));
+		column += 1 + word.n;
 	}
+	putchar('\n');
 }
 
 /* active: to be published as it is; else a suggestion, in a comment. */
@@ -70,7 +78,7 @@ put_txt(struct zone *z, bool active, const char *name, struct span value)
 	text_free(&t);
 }
 
-/* ---- the server's name --------------------------------------------------------- */
+/* ---- the server's name ------------------------------------------------ */
 
 static void
 put_addresses(struct zone *z)
@@ -100,7 +108,7 @@ host_records(struct zone *z)
 
 	say(z, f->host_inside ?
 	    "The server itself. Have its addresses resolve back to its name, "
-	    "too (PTR, at\nwhoever gave you the addresses): many refuse mail "
+	    "too (PTR, at whoever gave you the addresses): many refuse mail "
 	    "from one that does not." :
 	    "The server itself. Its name is in another zone: these records "
 	    "belong there.");
@@ -110,14 +118,14 @@ host_records(struct zone *z)
 	if (*f->key_hash == '\0')
 		return;
 	say(z, "The key of its certificate, for DANE (RFC 7672). It counts "
-	    "where the zone is signed\n(DNSSEC). Before the key changes, "
-	    "publish the next one beside it for a day; or let\nrenewals keep "
+	    "where the zone is signed (DNSSEC). Before the key changes, "
+	    "publish the next one beside it for a day; or let renewals keep "
 	    "the key (certbot: --reuse-key).");
 	put(z, f->host_inside, name_of(z, "_25._tcp", f->host), "TLSA",
 	    arena_printf(z->cli->arena, "3 1 1 %s", f->key_hash).p);
 }
 
-/* ---- mail ------------------------------------------------------------------------ */
+/* ---- mail ------------------------------------------------------------- */
 
 static void
 spf_record(struct zone *z)
@@ -134,7 +142,7 @@ spf_record(struct zone *z)
 		}
 	text_str(&t, " -all");
 	say(z, "Who sends mail of this domain: this server, nobody else "
-	    "(SPF, RFC 7208). If others do\n(a newsletter service), add what "
+	    "(SPF, RFC 7208). If others do (a newsletter service), add what "
 	    "they tell you before -all.");
 	put_txt(z, true, name_of(z, "", f->domain), text_span(&t));
 	text_free(&t);
@@ -148,7 +156,7 @@ dkim_records(struct zone *z)
 
 	say(z, f->key_count > 0 ?
 	    "The keys that sign its mail (DKIM). A new one signs as soon as "
-	    "it is here. A retired\none stays a while, for mail that is still "
+	    "it is here. A retired one stays a while, for mail that is still "
 	    "on its way." :
 	    "There are no keys that sign its mail yet: `postrider dkim "
 	    "rotate` makes them.");
@@ -173,8 +181,8 @@ mail_records(struct zone *z)
 	spf_record(z);
 	dkim_records(z);
 	say(z, "What others shall do with mail that claims to be its and has "
-	    "neither (DMARC). p=none\nasks for reports alone; when they show "
-	    "nothing of yours failing, p=quarantine, then\np=reject keep "
+	    "neither (DMARC). p=none asks for reports alone; when they show "
+	    "nothing of yours failing, p=quarantine, then p=reject keep "
 	    "forgers out.");
 	put_txt(z, true, name_of(z, "_dmarc", f->domain), arena_printf(a,
 	    "v=DMARC1; p=none; rua=mailto:postmaster@%.*s",
@@ -184,7 +192,7 @@ mail_records(struct zone *z)
 	    "v=TLSRPTv1; rua=mailto:postmaster@%.*s", SPAN_ARG(f->domain)));
 }
 
-/* ---- MTA-STS ----------------------------------------------------------------------- */
+/* ---- MTA-STS ---------------------------------------------------------- */
 
 static void
 sts_records(struct zone *z)
@@ -194,11 +202,10 @@ sts_records(struct zone *z)
 	struct span rest = f->sts_policy, line;
 
 	say(z, "MTA-STS (RFC 8461): others then insist on TLS, without "
-	    "DNSSEC too. It takes a web server\nthat has a certificate of a "
-	    "known authority for the name below and gives out this\npolicy; "
-	    "Postrider serves no HTTPS itself. So do your MX: the mail "
-	    "server's certificate\nmust be of a known authority, for its "
-	    "name. When all that is there, publish:");
+	    "DNSSEC too. It takes a web server with a certificate of a known "
+	    "authority for the name below, which gives out this policy "
+	    "(Postrider serves no HTTPS itself); and such a certificate for "
+	    "the mail server's own name. When all that is there, publish:");
 	put_txt(z, false, name_of(z, "_mta-sts", f->domain), arena_printf(a,
 	    "v=STSv1; id=%s", f->sts_id));
 	put(z, false, name_of(z, "mta-sts", f->domain), "A",
@@ -212,7 +219,7 @@ sts_records(struct zone *z)
 	}
 }
 
-/* ---- clients -------------------------------------------------------------------------- */
+/* ---- clients ---------------------------------------------------------- */
 
 static void
 client_records(struct zone *z)
@@ -221,7 +228,7 @@ client_records(struct zone *z)
 	struct arena *a = z->cli->arena;
 
 	say(z, "How mail clients find their servers by themselves (RFC 6186, "
-	    "RFC 8314). A dot says\nthat there is no such service.");
+	    "RFC 8314). A dot says that there is no such service.");
 	for (size_t i = 0; i < DNS_SERVICES; i++) {
 		const struct dns_service *s = &f->services[i];
 
@@ -231,7 +238,7 @@ client_records(struct zone *z)
 		    SPAN_ARG(f->host)).p);
 	}
 	say(z, "Thunderbird and Outlook ask over HTTPS instead; Postrider "
-	    "does not answer that itself.\nIf a web server of yours does:");
+	    "does not answer that itself. If a web server of yours does:");
 	put(z, false, name_of(z, "autoconfig", f->domain), "CNAME",
 	    "(that web server)");
 	put(z, false, name_of(z, "_autodiscover._tcp", f->domain), "SRV",

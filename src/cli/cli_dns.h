@@ -26,7 +26,7 @@ enum { DNS_SERVICES = 6 };
 
 struct dns_facts {
 	struct span domain, host;	/* A-labels */
-	bool host_inside;		/* the host's name is below the domain */
+	bool host_inside;		/* its name is below the domain */
 	char key_hash[65];		/* of the certificate's key, TLSA 3 1 1;
 					   "": there is no certificate */
 	struct ip_address addresses[DNS_ADDRESSES_MAX];

@@ -170,8 +170,8 @@ struct check {
 	unsigned counts[2];		/* by level */
 	unsigned unknown;
 	bool bogus;			/* it was said already */
-	struct ip_address host[DNS_ADDRESSES_MAX];	/* of the server's name */
-	size_t host_count;
+	size_t host_count;		/* addresses of the server's name */
+	struct ip_address host[DNS_ADDRESSES_MAX];
 };
 
 /* What was found, in the words of printf; "" for none. Returns `good`. */
@@ -183,13 +183,13 @@ bool judge(struct check *, enum judgement, bool good, const char *fmt, ...)
  */
 bool answered(struct check *, enum judgement, const struct resolve_answer *);
 
-/* -- cli_dns_host.c: the server, how it is reached, and its services -------- */
+/* -- cli_dns_host.c: the server, how it is reached, and its services ---- */
 void check_mx(struct check *);
 void check_host(struct check *);
 void check_ptr(struct check *);
 void check_tlsa(struct check *);
 void check_services(struct check *);
-/* -- cli_dns_policy.c: what the domain publishes about its mail -------------- */
+/* -- cli_dns_policy.c: what the domain publishes about its mail --------- */
 void check_dkim(struct check *);
 void check_dmarc(struct check *);
 void check_sts(struct check *);
@@ -197,7 +197,7 @@ void check_tlsrpt(struct check *);
 /* The TXT records of a name that begin so; in check->arena. */
 struct resolve_answer find_txt(struct check *, struct span name,
     const char *begin, struct span *first, size_t *count);
-/* -- cli_dns_spf.c ------------------------------------------------------------ */
+/* -- cli_dns_spf.c ------------------------------------------------------ */
 void check_spf(struct check *);
 
 #endif

@@ -17,7 +17,7 @@
 #include "role/listen.h"
 #include "verify/spf.h"
 
-/* ---- addresses ------------------------------------------------------------ */
+/* ---- addresses -------------------------------------------------------- */
 
 static bool
 in_prefix(const struct ip_address *a, const char *prefix, unsigned bits)
@@ -99,7 +99,7 @@ find_addresses(const struct settings *s, struct dns_facts *f)
 	freeifaddrs(all);
 }
 
-/* ---- services ------------------------------------------------------------- */
+/* ---- services --------------------------------------------------------- */
 
 /* The first port of a listen setting; 0: it listens nowhere. */
 static uint16_t
@@ -130,7 +130,7 @@ find_services(const struct settings *s, struct dns_facts *f)
 	memcpy(f->services, all, sizeof(all));
 }
 
-/* ---- the certificate --------------------------------------------------------- */
+/* ---- the certificate -------------------------------------------------- */
 
 static void
 hash_key(X509 *leaf, char out[65])
@@ -169,7 +169,7 @@ find_certificate(struct cli *cli, int data, struct dns_facts *f)
 	    "in PEM", path);
 }
 
-/* ---- keys, policy, names -------------------------------------------------------- */
+/* ---- keys, policy, names ---------------------------------------------- */
 
 static void
 add_key(struct cli *cli, void *arg, const struct dkim_file *file,

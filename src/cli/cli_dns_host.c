@@ -22,7 +22,7 @@ shown_address(struct check *c, const struct ip_address *a)
 	return s;
 }
 
-/* ---- MX -------------------------------------------------------------------- */
+/* ---- MX --------------------------------------------------------------- */
 
 void
 check_mx(struct check *c)
@@ -50,7 +50,7 @@ out:
 	text_free(&all);
 }
 
-/* ---- addresses ----------------------------------------------------------------- */
+/* ---- addresses -------------------------------------------------------- */
 
 static bool
 is_one_of(const struct ip_address *a, const struct ip_address *list, size_t n)
@@ -107,7 +107,7 @@ out:
 	text_free(&all);
 }
 
-/* ---- PTR ------------------------------------------------------------------------ */
+/* ---- PTR -------------------------------------------------------------- */
 
 static bool
 leads_to(struct check *c, struct span name, const struct ip_address *address)
@@ -153,7 +153,7 @@ check_ptr(struct check *c)
 		check_one_ptr(c, &c->host[i]);
 }
 
-/* ---- DANE ------------------------------------------------------------------------ */
+/* ---- DANE ------------------------------------------------------------- */
 
 /* Records that we cannot hold against our key are passed over. */
 static bool
@@ -194,7 +194,7 @@ check_tlsa(struct check *c)
 	judge(c, J_TLSA_SIGNED, a.secure, "%s", "");
 }
 
-/* ---- services --------------------------------------------------------------------- */
+/* ---- services --------------------------------------------------------- */
 
 struct srv {
 	unsigned port;

@@ -36,7 +36,7 @@ below(struct check *c, const char *label)
 	    SPAN_ARG(c->facts->domain));
 }
 
-/* ---- DKIM ------------------------------------------------------------------ */
+/* ---- DKIM ------------------------------------------------------------- */
 
 enum shown { KEY_MISSING, KEY_OTHER, KEY_SHOWN, KEY_UNKNOWN };
 
@@ -109,10 +109,10 @@ check_algorithm(struct check *c, enum dkim_algorithm algorithm)
 	}
 	if (s.unknown)
 		return;
+	if (!any)
+		s.waits = SPAN("`postrider dkim rotate` makes one");
 	if (judge(c, J_DKIM, s.signs.n > 0, "%s, %.*s", name, SPAN_ARG(
-	    s.signs.n > 0 ? s.signs : s.waits.n > 0 ? s.waits :
-	    any ? SPAN("broken") : SPAN("`postrider dkim rotate` makes one"))) &&
-	    s.waits.n > 0)
+	    s.signs.n > 0 ? s.signs : s.waits)) && s.waits.n > 0)
 		judge(c, J_DKIM_WAITING, false, "%.*s", SPAN_ARG(s.waits));
 }
 
@@ -123,7 +123,7 @@ check_dkim(struct check *c)
 		check_algorithm(c, (enum dkim_algorithm)i);
 }
 
-/* ---- DMARC ------------------------------------------------------------------ */
+/* ---- DMARC ------------------------------------------------------------ */
 
 /* The domain behind "mailto:x@domain!10m". */
 static struct span
@@ -224,7 +224,7 @@ check_dmarc(struct check *c)
 		judge_dmarc(c, &t);
 }
 
-/* ---- MTA-STS, TLS reports ------------------------------------------------------- */
+/* ---- MTA-STS, TLS reports --------------------------------------------- */
 
 static bool
 sts_id_ok(struct span id)

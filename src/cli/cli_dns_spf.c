@@ -25,7 +25,7 @@ struct walk {
 static enum spf_result walk_domain(struct walk *, struct span domain,
     unsigned depth);
 
-/* ---- terms ------------------------------------------------------------------ */
+/* ---- terms ------------------------------------------------------------ */
 
 static unsigned
 bits_of(const struct walk *w, const struct spf_term *t)
@@ -157,7 +157,7 @@ walk_domain(struct walk *w, struct span domain, unsigned depth)
 	return walk_terms(w, terms, n, domain, depth);
 }
 
-/* ---- judging -------------------------------------------------------------------- */
+/* ---- judging ---------------------------------------------------------- */
 
 /* For one address of ours: lookups too many, broken, or yes or no. */
 static void

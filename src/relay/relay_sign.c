@@ -84,7 +84,7 @@ relay_sign_forget(void)
 	}
 }
 
-/* ---- which keys ------------------------------------------------------------ */
+/* ---- which keys ------------------------------------------------------- */
 
 /* Does the DNS show this very key? */
 static enum resolve_status
@@ -235,7 +235,7 @@ find_domain(struct span name, struct domain *out, struct arena *a)
 	return 1;
 }
 
-/* ---- whose mail it is --------------------------------------------------------- */
+/* ---- whose mail it is ------------------------------------------------- */
 
 struct authors {
 	size_t count;
@@ -377,7 +377,7 @@ find_whose(const struct envelope *e, struct span message, struct whose *w,
 	return 0;
 }
 
-/* ---- signatures remembered ------------------------------------------------------ */
+/* ---- signatures remembered -------------------------------------------- */
 
 static const struct recent *
 find_recent(const struct envelope *e, struct span domain, size_t size,
@@ -411,7 +411,7 @@ remember(const struct envelope *e, struct span domain, size_t size,
 	text_add(&r->fields, fields);
 }
 
-/* ---- signing ---------------------------------------------------------------- */
+/* ---- signing ---------------------------------------------------------- */
 
 static void
 digest(void *arg, struct span s)

@@ -28,7 +28,7 @@ static struct server *server;
 static struct link *signer;
 static struct arena *arena;
 
-/* ---- a signer ---------------------------------------------------------------- */
+/* ---- a signer --------------------------------------------------------- */
 
 /* "DOMAIN SELECTOR", newest first; the key of a selector is "key-SELECTOR". */
 static struct key {
@@ -85,7 +85,7 @@ answer_sign(void *arg, const struct caller *who, struct arena *a,
 static const struct handlers handlers = {
 	.dkim_keys = answer_keys, .dkim_sign = answer_sign };
 
-/* ---- a DNS ------------------------------------------------------------------- */
+/* ---- a DNS ------------------------------------------------------------ */
 
 static struct {
 	const char *name, *txt;
@@ -123,7 +123,7 @@ answer_dns(void *arg, struct span name, uint32_t type, struct arena *a,
 	text_free(&data);
 }
 
-/* ---- asking ------------------------------------------------------------------ */
+/* ---- asking ----------------------------------------------------------- */
 
 struct question {
 	const struct envelope *e;
@@ -219,7 +219,7 @@ begin(void **state)
 	return 0;
 }
 
-/* ---- whose ------------------------------------------------------------------- */
+/* ---- whose ------------------------------------------------------------ */
 
 static const struct {
 	const char *about, *sender;
@@ -288,7 +288,7 @@ whose_signature_it_gets(void **state)
 	}
 }
 
-/* ---- which key ----------------------------------------------------------------- */
+/* ---- which key -------------------------------------------------------- */
 
 static void
 a_new_key_signs_once_the_dns_shows_it(void **state)
@@ -395,7 +395,7 @@ a_signer_that_does_not_sign(void **state)
 	assert_string_equal(sign(&e, FROM("ann@b.test")), "b.test/r1");
 }
 
-/* ---- around ------------------------------------------------------------------------ */
+/* ---- around ----------------------------------------------------------- */
 
 static const struct settings *
 now(void *arg)

@@ -36,7 +36,7 @@ failed(struct text *why, const char *path)
 	return 0;
 }
 
-/* ---- one file ------------------------------------------------------------- */
+/* ---- one file --------------------------------------------------------- */
 
 static void
 file_name(char out[NAME_ROOM], struct span selector)
@@ -148,7 +148,7 @@ take_apart(struct span all, struct dkim_file *f)
 	}
 }
 
-/* ---- one domain --------------------------------------------------------- */
+/* ---- one domain ------------------------------------------------------- */
 
 struct keys {			/* of a domain */
 	struct arena *arena;
@@ -275,7 +275,7 @@ algorithm_of(const struct dkim_file *f)
 	return a;
 }
 
-/* ---- all domains ---------------------------------------------------------- */
+/* ---- all domains ------------------------------------------------------ */
 
 typedef bool domain_fn(void *arg, struct span domain);
 
@@ -390,7 +390,7 @@ dkim_keys_has(struct span packed, struct span domain, struct span selector)
 	return false;
 }
 
-/* ---- making --------------------------------------------------------------- */
+/* ---- making ----------------------------------------------------------- */
 
 /* The descriptor, -1 errno. */
 static int
@@ -490,7 +490,7 @@ dkim_keys_make(int data, struct span domain, int64_t now,
 	return made;
 }
 
-/* ---- ending --------------------------------------------------------------- */
+/* ---- ending ----------------------------------------------------------- */
 
 /* Whatever lies there; the folder itself last. */
 static int
@@ -569,7 +569,7 @@ dkim_keys_took_over(int data, struct span domain, struct span selector,
 	return r;
 }
 
-/* ---- by the clock ----------------------------------------------------------- */
+/* ---- by the clock ----------------------------------------------------- */
 
 struct keeping {
 	int data;

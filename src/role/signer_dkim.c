@@ -37,7 +37,7 @@ static struct {
 	struct map *domains;		/* the newest key of each */
 } all;
 
-/* ---- what the supervisor tells ------------------------------------------ */
+/* ---- what the supervisor tells ---------------------------------------- */
 
 void
 signer_dkim_forget(void)
@@ -108,7 +108,7 @@ signer_dkim_take(struct span keys)
 		file_key(&all.list[i]);
 }
 
-/* ---- keys ---------------------------------------------------------------- */
+/* ---- keys ------------------------------------------------------------- */
 
 static struct domain_key *
 keys_of(struct span domain)
@@ -166,7 +166,7 @@ signer_dkim_keys(void *arg, const struct caller *who, struct arena *arena,
 	text_free(&rows);
 }
 
-/* ---- signing ------------------------------------------------------------- */
+/* ---- signing ---------------------------------------------------------- */
 
 /* The last field of `input`, relaxed: one line without its end. */
 static struct span

@@ -76,7 +76,7 @@ put(const char *name, const char *bytes)
 	close(fd);
 }
 
-/* ---- tests ---------------------------------------------------------------- */
+/* ---- tests ------------------------------------------------------------ */
 
 static void
 keys_are_made_for_their_owner(void **state)

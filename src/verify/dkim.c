@@ -27,7 +27,7 @@ dkim_algorithm_name(enum dkim_algorithm a)
 	return algorithms[a].name;
 }
 
-/* ---- what is signed ----------------------------------------------------- */
+/* ---- what is signed --------------------------------------------------- */
 
 /*
  * Readers act upon ALWAYS ones, missing or not: nobody may add another. A
@@ -207,7 +207,7 @@ dkim_input(struct span header, struct span names, struct span signature,
 	return (int)taken;
 }
 
-/* ---- signatures, read --------------------------------------------------- */
+/* ---- signatures, read ------------------------------------------------- */
 
 static int
 read_algorithm(struct span s, enum dkim_algorithm *out)
@@ -352,7 +352,7 @@ dkim_parse(struct span value, struct arena *a, struct dkim_signature *out)
 	return out->hash.n == DKIM_HASH && names_from(out->names);
 }
 
-/* ---- signatures, written ------------------------------------------------ */
+/* ---- signatures, written ---------------------------------------------- */
 
 struct folding {
 	struct text *out;
@@ -456,7 +456,7 @@ dkim_write(const struct dkim_signature *s, struct text *out)
 	text_str(out, "\r\n");
 }
 
-/* ---- key records -------------------------------------------------------- */
+/* ---- key records ------------------------------------------------------ */
 
 /* Is `want` in the list parted by colons? An empty list has all. */
 static bool

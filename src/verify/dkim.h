@@ -24,7 +24,7 @@ enum {
 
 enum dkim_canon { DKIM_SIMPLE, DKIM_RELAXED };
 
-/* ---- bodies (3.4.3, 3.4.4), in pieces as they come ---------------------- */
+/* ---- bodies (3.4.3, 3.4.4), in pieces as they come -------------------- */
 
 typedef void dkim_sink(void *arg, struct span);
 
@@ -49,7 +49,7 @@ void dkim_body_end(struct dkim_body *);
 void dkim_body_hash(struct span body, enum dkim_canon, uint64_t length,
     uint8_t out[DKIM_HASH]);
 
-/* ---- headers (3.4.1, 3.4.2, 3.7) ---------------------------------------- */
+/* ---- headers (3.4.1, 3.4.2, 3.7) -------------------------------------- */
 
 /* One field as it is hashed, with its CRLF. */
 void dkim_field(struct span whole, enum dkim_canon, struct text *out);
@@ -66,7 +66,7 @@ int dkim_input(struct span header, struct span names, struct span signature,
  */
 void dkim_choose(struct span header, struct text *names);
 
-/* ---- signatures (3.5) --------------------------------------------------- */
+/* ---- signatures (3.5) ------------------------------------------------- */
 
 struct dkim_signature {
 	enum dkim_algorithm algorithm;
@@ -87,13 +87,13 @@ int dkim_parse(struct span value, struct arena *, struct dkim_signature *);
 void dkim_write(const struct dkim_signature *, struct text *out);
 const char *dkim_algorithm_name(enum dkim_algorithm);	/* "rsa-sha256" */
 
-/* ---- key records (3.6.1) ------------------------------------------------ */
+/* ---- key records (3.6.1) ---------------------------------------------- */
 
 struct dkim_record {
 	enum dkim_algorithm algorithm;
 	struct span key;		/* p=, no blanks; "" revoked */
 	bool testing;			/* t=y */
-	bool mail;			/* s= allows e-mail, h= allows SHA-256 */
+	bool mail;			/* s= allows mail, h= SHA-256 */
 };
 
 /* 1; 0 not a key record; -1 the arena is full. */

@@ -9,7 +9,7 @@
 
 #include <openssl/evp.h>
 
-/* ---- telling ------------------------------------------------------------ */
+/* ---- telling ---------------------------------------------------------- */
 
 static void
 flush(struct dkim_body *b)
@@ -54,7 +54,7 @@ tell_run(struct dkim_body *b, const char *p, size_t n)
 	tell(b, p, n);
 }
 
-/* ---- walking ------------------------------------------------------------ */
+/* ---- walking ---------------------------------------------------------- */
 
 static bool
 is_wsp(char c)
@@ -162,7 +162,7 @@ dkim_body_hash(struct span body, enum dkim_canon canon, uint64_t length,
 	EVP_MD_CTX_free(m);
 }
 
-/* ---- headers ------------------------------------------------------------ */
+/* ---- headers ---------------------------------------------------------- */
 
 /* Blanks and folds become one blank, and none at the ends (3.4.2). */
 static void

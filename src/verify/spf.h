@@ -18,8 +18,8 @@ enum spf_kind {
 struct spf_term {
 	enum spf_kind kind;
 	char qualifier;			/* + - ~ ?; of modifiers 0 */
-	struct span domain;		/* "" the current one; may hold macros */
-	bool macro;			/* it does */
+	struct span domain;		/* "" the current one */
+	bool macro;			/* the domain has macros */
 	struct ip_address network;	/* of ip4, ip6 */
 	unsigned bits4, bits6;		/* of the network; 32 and 128 */
 };

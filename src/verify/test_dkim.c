@@ -91,7 +91,7 @@ static const char simple_key[] = "MIGfMA0GCSqGSIb3DQEBAQUAA4GNADCBiQKBgQD"
 
 static struct arena *arena;
 
-/* ---- keys ---------------------------------------------------------------- */
+/* ---- keys ------------------------------------------------------------- */
 
 static EVP_PKEY *
 public_key(enum dkim_algorithm a, const char *base64)
@@ -187,7 +187,7 @@ input_of(struct span all, struct span field, const struct dkim_signature *s)
 	return out;
 }
 
-/* ---- the examples of the RFCs ------------------------------------------- */
+/* ---- the examples of the RFCs ----------------------------------------- */
 
 /* Both verify, and signing again gives the same bytes. */
 static void
@@ -250,7 +250,7 @@ the_example_of_rfc_6376(void **state)
 	text_free(&all);
 }
 
-/* ---- bodies ------------------------------------------------------------- */
+/* ---- bodies ----------------------------------------------------------- */
 
 static void
 collect(void *arg, struct span s)
@@ -353,7 +353,7 @@ a_large_body(void **state)
 	text_free(&want);
 }
 
-/* ---- headers ------------------------------------------------------------ */
+/* ---- headers ---------------------------------------------------------- */
 
 static const struct {
 	const char *whole, *simple, *relaxed;
@@ -450,7 +450,7 @@ what_we_choose_to_sign(void **state)
 	text_free(&many);
 }
 
-/* ---- written and read --------------------------------------------------- */
+/* ---- written and read ------------------------------------------------- */
 
 static void
 no_line_is_long(struct span s)
