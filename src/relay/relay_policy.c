@@ -93,6 +93,10 @@ relay_policy_find(struct span domain, const struct route *route,
 	if (!is_optional(flags) && p->kind != POLICY_NONE && !via.lmtp)
 		ask_domain(p, via.kind == VIA_MX, arena);
 	p->reason = words(arena, p, route, asked, flags);
+	if (arena_full(arena))
+		p->temporary = true;
+	if (p->temporary)
+		p->reason = SPAN("its policy cannot be found out just now");
 }
 
 /* ---- the host ---------------------------------------------------------- */
@@ -275,6 +279,10 @@ relay_policy_host(const struct policy *p, struct span host, bool host_secure,
 	/* Sessions are resumed where the same would be checked again. */
 	h->peer.session_key = arena_cstr(arena, arena_printf(arena,
 	    "%.*s:%u %d", SPAN_ARG(host), port, h->kind));
+	if (arena_full(arena)) {
+		h->temporary = true;
+		refuse(h, SPAN("its policy is too large"));
+	}
 }
 
 /* ---- what came of it --------------------------------------------------- */

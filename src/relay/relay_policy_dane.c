@@ -11,19 +11,42 @@
 
 #include <sys/socket.h>
 
-/* Behind all aliases: of IPv4 addresses, else of IPv6. */
-static struct span
-canonical_of(struct span host, struct arena *arena)
-{
-	struct ip_address *list;
-	size_t n;
-	struct resolve_answer a = resolve_addresses(host, AF_INET, arena,
-	    &list, &n);
+enum { DATA_SHOWN = 1024 };		/* bytes of a record, in a report */
 
-	if (a.status != RESOLVE_OK)
-		a = resolve_addresses(host, AF_INET6, arena, &list, &n);
-	return a.status == RESOLVE_OK && a.secure && a.canonical.n > 0
-	    ? a.canonical : host;
+static bool
+is_failure(enum resolve_status status)
+{
+	return status == RESOLVE_TEMPORARY || status == RESOLVE_BOGUS;
+}
+
+/*
+ * Are the addresses validated? What stands behind all aliases is *canonical
+ * then. A family that nobody answers for says nothing: whoever can suppress
+ * its answers must not suppress DANE with them.
+ */
+static bool
+addresses_secure(struct span host, struct arena *arena,
+    struct span *canonical)
+{
+	static const int families[] = { AF_INET, AF_INET6 };
+	bool secure = false;
+
+	*canonical = host;
+	for (size_t i = 0; i < ARRAY_LEN(families); i++) {
+		struct ip_address *list;
+		size_t n;
+		struct resolve_answer a = resolve_addresses(host,
+		    families[i], arena, &list, &n);
+
+		if (is_failure(a.status))
+			continue;
+		if (!a.secure)
+			return false;
+		secure = true;
+		if (a.status == RESOLVE_OK && a.canonical.n > 0)
+			*canonical = a.canonical;
+	}
+	return secure;
 }
 
 static enum resolve_status
@@ -38,12 +61,6 @@ is_secure_alias(struct span host, struct arena *arena, bool *yes,
 	*yes = a.status == RESOLVE_OK && a.secure && n > 0;
 	*why = a.why;
 	return a.status;
-}
-
-static bool
-is_failure(enum resolve_status status)
-{
-	return status == RESOLVE_TEMPORARY || status == RESOLVE_BOGUS;
 }
 
 static void
@@ -62,9 +79,9 @@ later(struct dane *d, struct arena *arena, enum resolve_status status,
 static void
 describe(struct text *out, struct span name, const struct dns_tlsa *r)
 {
-	char hex[2 * 64 + 1];
+	char hex[2 * DATA_SHOWN + 1];
 
-	hex_of(hex, r->data.p, MIN(r->data.n, 64));
+	hex_of(hex, r->data.p, MIN(r->data.n, DATA_SHOWN));
 	text_printf(out, "%s%.*s. IN TLSA %u %u %u %s",
 	    out->n > 0 ? "\n" : "", SPAN_ARG(name), r->usage, r->selector,
 	    r->matching, hex);
@@ -118,14 +135,13 @@ void
 relay_dane_find(struct span host, bool host_secure, uint16_t port,
     struct arena *arena, struct dane *d)
 {
-	struct span base = host, why;
+	struct span base, why;
 	enum resolve_status status;
 	bool alias;
 
 	*d = (struct dane){ .status = DANE_NONE };
-	if (host_secure) {
-		base = canonical_of(host, arena);
-	} else {
+	if (!addresses_secure(host, arena, &base) && !host_secure) {
+		base = host;
 		status = is_secure_alias(host, arena, &alias, &why);
 		if (is_failure(status))
 			later(d, arena, status, host, why);

@@ -23,12 +23,14 @@ struct dane {
 	struct span why;	/* in words */
 	bool bogus;		/* DANE_LATER: they fail validation */
 };
+/* host_secure: known already; false: it is found out. */
 void relay_dane_find(struct span host, bool host_secure, uint16_t port,
     struct arena *, struct dane *);
 
 /* -- relay_policy_sts.c -------------------------------------------------- */
 /* Sets sts_* of the policy and gives its kind: POLICY_STS_ENFORCE, _TESTING,
- * or POLICY_MAY where there is none. Uses its domain and rua. */
+ * or POLICY_MAY where there is none; sets `temporary` when one may be kept
+ * and cannot be read. Uses its domain and rua. */
 enum policy_kind relay_sts_find(struct arena *, struct policy *);
 
 /* -- relay_policy_store.c: what is asked of the store; a test does without  */
@@ -36,7 +38,8 @@ struct sts_kept {
 	struct span id, policy;
 	int64_t fetched;		/* seconds since 1970 UTC */
 };
-bool relay_sts_kept(struct span domain, struct arena *, struct sts_kept *);
+/* 1, 0 none is kept, -1 nobody knows just now. */
+int  relay_sts_kept(struct span domain, struct arena *, struct sts_kept *);
 bool relay_sts_keep(struct span domain, const struct sts_kept *,
     int64_t max_age, struct arena *);
 bool relay_report_hand_over(const struct token *, struct span rows);

@@ -4,18 +4,19 @@
 #include "relay/relay.h"
 #include "relay/relay_policy_impl.h"
 
-bool
+int
 relay_sts_kept(struct span domain, struct arena *arena,
     struct sts_kept *kept)
 {
 	struct sts_find_request request = { .domain = domain };
 	struct sts_find_reply reply;
 
-	if (call_sts_find(relay_store(), arena, &request, &reply) != 1 ||
-	    reply.result != RESULT_OK)
-		return false;
+	if (call_sts_find(relay_store(), arena, &request, &reply) != 1)
+		return -1;
+	if (reply.result != RESULT_OK)
+		return reply.result == RESULT_NOT_FOUND ? 0 : -1;
 	*kept = (struct sts_kept){ reply.id, reply.policy, reply.fetched };
-	return true;
+	return 1;
 }
 
 bool

@@ -224,7 +224,8 @@ relay_sts_find(struct arena *arena, struct policy *p)
 	struct span id = published_id(arena, p->domain);
 	struct sts_policy sts;
 	struct sts_kept kept;
-	bool there = relay_sts_kept(p->domain, arena, &kept) &&
+	int known = relay_sts_kept(p->domain, arena, &kept);
+	bool there = known == 1 &&
 	    sts_policy_parse(kept.policy, arena, &sts) == 1;
 
 	if (id.n > 0 && !failed_lately(p->domain) &&
@@ -232,6 +233,8 @@ relay_sts_find(struct arena *arena, struct policy *p)
 	    kept.fetched + REFRESH < clock_wall_seconds()) &&
 	    refresh(arena, p, id, &sts) == 1)
 		return kind_of(sts.mode);
+	/* Without it mail could go where it must not. */
+	p->temporary = known == -1;
 	if (!there)
 		return POLICY_MAY;
 	use(p, kept.id, kept.policy, &sts);

@@ -41,16 +41,20 @@ relay_tls(void)
 	return NULL;
 }
 
-bool
+static bool store_lost;
+
+int
 relay_sts_kept(struct span domain, struct arena *arena,
     struct sts_kept *kept)
 {
 	(void)arena;
+	if (store_lost)
+		return -1;
 	if (kept_id == NULL || !span_is(domain, "a.example"))
-		return false;
+		return 0;
 	*kept = (struct sts_kept){ span_str(kept_id), span_str(kept_policy),
 	    clock_wall_seconds() - kept_age };
-	return true;
+	return 1;
 }
 
 bool
@@ -197,6 +201,13 @@ static const struct row rows[] = {
 	{ "nor the host", { { A_, INSECURE, "", NULL },
 	    TLSA(GOOD, "3 1 1") }, .host_insecure = true, .expect = { ALLOWED,
 	    TRIES, TLS_CHECK_NONE, MX, "", "may: no TLSA records" } },
+	{ "the host, as far as anybody answers", { HOST,
+	    { MX, DNS_AAAA, LOST, "", NULL }, TLSA(GOOD, "3 1 1") },
+	    .host_insecure = true, .expect = { ALLOWED, NEEDS, TLS_CHECK_DANE,
+	    MX, "a.example", "dane: 1" } },
+	{ "one family is not", { HOST, { MX, DNS_AAAA, INSECURE, "", NULL },
+	    TLSA(GOOD, "3 1 1") }, .host_insecure = true, .expect = { ALLOWED,
+	    TRIES, TLS_CHECK_NONE, MX, "", "may: no TLSA" } },
 	{ "an alias that is, into a zone that is not", { { A_, INSECURE, "",
 	    "h.b.example" }, { MX, DNS_CNAME, GOOD, "", NULL },
 	    TLSA(GOOD, "3 1 1") }, .host_insecure = true, .expect = { ALLOWED,
@@ -386,6 +397,29 @@ decisions(void **state)
 		check(&rows[i], &h);
 		arena_free(&arena);
 	}
+}
+
+/* What may be kept and cannot be read is not the same as none. */
+static void
+unknown(void **state)
+{
+	struct row row = { .what = "", .zone = { HOST },
+	    .mx_insecure = true };
+	struct arena *arena = arena_new(1 << 20), *small = arena_new(16);
+	struct policy p;
+	struct policy_host h;
+
+	(void)state;
+	store_lost = true;
+	decide(&row, arena, &p, &h);
+	assert_true(p.temporary);
+	store_lost = false;
+	decide(&row, arena, &p, &h);
+	assert_false(p.temporary);
+	decide(&row, small, &p, &h);
+	assert_true(p.temporary || (h.temporary && !h.allowed));
+	arena_free(&arena);
+	arena_free(&small);
 }
 
 /* Settings switch both off. */
@@ -596,6 +630,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(decisions),
+		cmocka_unit_test(unknown),
 		cmocka_unit_test(switched_off),
 		cmocka_unit_test(address),
 		cmocka_unit_test(fetches),
