@@ -6,9 +6,10 @@
  * one more worker is started, so that as many work as there is work for; one
  * that is given nothing ends, and its connection waits for the next.
  *
- * Outcomes go to the store at once, while the next message is being sent: a
- * report under way gathers behind it what comes meanwhile. So the death of
- * this process repeats little, and many small messages share a call.
+ * Outcomes go to the store within a few milliseconds, while the next message
+ * is being sent, and a report under way gathers behind it what comes
+ * meanwhile. So the death of this process repeats little, and many small
+ * messages share a call.
  */
 #include "base/log.h"
 #include "base/metric.h"
@@ -31,6 +32,7 @@ enum {
 	LEASE_MEMORY = 64 << 20,
 	MESSAGE_MEMORY = 64 << 20,
 	ASK_TIME = 1000,		/* ms: when no note came */
+	REPORT_WAIT = 5,		/* ms: for more to be told along */
 	REPORT_PAUSE = 200,		/* ms, before a refused one is repeated */
 	REPORT_TRIES = 50,
 	FLUSH_TIME = 60000,		/* ms: what TLS reports will tell */
@@ -55,6 +57,8 @@ struct worker {
 	struct item *items;
 	size_t count;
 	struct relay_report gathered, told;
+	struct fiber *reporter;		/* while it waits for more to tell */
+	bool hurry;			/* there will be no more */
 	bool settled;			/* no report is under way */
 	bool left;			/* its fiber is gone: reporter ends it */
 };
@@ -128,6 +132,10 @@ reporter(void *arg)
 	struct relay_report swap;
 
 	while (w->gathered.envelopes > 0) {
+		w->reporter = fiber_self();
+		if (!w->hurry)
+			fiber_wait(clock_after(REPORT_WAIT));
+		w->reporter = NULL;
 		swap = w->told;
 		w->told = w->gathered;
 		w->gathered = swap;
@@ -155,6 +163,9 @@ report(struct worker *w)
 static bool
 wait_settled(struct worker *w)
 {
+	w->hurry = true;
+	if (w->reporter != NULL)
+		fiber_wake(w->reporter);
 	report(w);
 	if (w->settled || fiber_wait_for(&w->settled, MONOTIME_NEVER) == 1)
 		return true;
@@ -418,6 +429,7 @@ lease(struct worker *w)
 	pool.asking--;
 	if (done != 1 || reply.result != RESULT_OK)
 		return 0;
+	w->hurry = false;
 	w->destination = reply.destination;
 	w->rows = reply.rows;
 	w->rules = relay_rules_take();
