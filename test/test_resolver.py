@@ -281,6 +281,24 @@ def test_reload_asks_others():
         assert answer("a.test", A).data == [b"\x7f\0\2\7"]
 
 
+def test_servers_without_signatures_are_told_of():
+    """Who takes the signatures out makes every domain unreachable: say so."""
+    with world({"a.test": "@ A 127.0.2.1\n"},
+               unsigned=["", "a.test"]) as (_, server, answer):
+        assert answer("a.test", A).result == "DENIED"
+        eventually(lambda: "resolver.cannot_validate" in server.log())
+
+
+def test_a_broken_trust_anchor_is_told_of():
+    with Dns({"a.test": "@ A 127.0.2.1\n"}) as dns:
+        with open(dns.trust_anchor, "w") as f:
+            f.write(". IN DNSKEY no key\n")
+        with Postrider(accounts=(), settings=dns.settings) as server:
+            a = Asker(server)("a.test", A)
+            assert a.result == "TEMPORARY" and "see the log" in a.why
+            assert "event=resolver.settings" in server.log()
+
+
 class Slow:
     """A nameserver that answers when it is let go, and counts."""
 
@@ -327,6 +345,32 @@ def test_the_same_question_is_asked_once():
         for _ in range(30):
             assert answer.receive()[1].data == [b"\x7f\0\2\6"]
         assert len(slow.questions) < 10
+    slow.socket.close()
+
+
+def test_questions_outlive_a_change_of_settings():
+    slow = Slow()
+    with Postrider(accounts=(), settings=slow.settings) as server:
+        answer = Asker(server)
+        waiting = {answer.send(f"n{i}.test", A) for i in range(20)}
+        eventually(lambda: slow.questions)
+        with open(server.config) as f:
+            text = f.read()
+        for cache in ("17M", "18M"):
+            with open(server.config, "w") as f:
+                f.write(f"{text}\nresolver {{ cache = {cache} }}\n")
+            done = server.log().count("supervisor.reloaded")
+            os.kill(server.process.pid, signal.SIGHUP)
+            eventually(lambda: server.log().count("supervisor.reloaded") >
+                       done)
+            fast = answer.send("fast.test", A)
+            assert answer.receive()[0] == fast
+        slow.go.set()
+        while waiting:
+            number, a = answer.receive()
+            waiting.remove(number)
+            assert a.data == [b"\x7f\0\2\6"]
+        assert len(server.role_pids()["resolver"]) == 1
     slow.socket.close()
 
 

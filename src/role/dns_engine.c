@@ -182,6 +182,14 @@ unblock(struct dns_engine *e, const struct dns_plan *plan, struct text *why)
 	return check(r, SPAN("zones of its own"), why);
 }
 
+/* libunbound looks at what it was told when it is first used: be it now. */
+static int
+settle(struct dns_engine *e, struct text *why)
+{
+	return check(ub_ctx_zone_remove(e->unbound, "nowhere.invalid."),
+	    SPAN("the trust anchor, or another setting"), why);
+}
+
 static int
 set_all(struct dns_engine *e, const struct dns_plan *plan, struct text *why)
 {
@@ -199,8 +207,8 @@ set_all(struct dns_engine *e, const struct dns_plan *plan, struct text *why)
 	if (named && (set(e, "unblock-lan-zones:", "yes", why) != 1 ||
 	    set(e, "insecure-lan-zones:", "yes", why) != 1))
 		return 0;
-	/* The last fixes what the others said. */
-	return add_lists(e, plan, why) == 1 && unblock(e, plan, why) == 1;
+	return add_lists(e, plan, why) == 1 && settle(e, why) == 1 &&
+	    unblock(e, plan, why) == 1;
 }
 
 struct dns_engine *

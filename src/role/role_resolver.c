@@ -295,8 +295,10 @@ resolve(void *arg, const struct caller *who, struct arena *arena,
 	    .arena = arena, .out = out, .type = in->type };
 	if (!is_name(in->name) || !is_type(in->type)) {
 		fail(q, RESULT_INVALID, "no name or type of the DNS");
-	} else if (resolver.engine == NULL ||
-	    resolver.questions >= QUESTIONS_MAX) {
+	} else if (resolver.engine == NULL) {
+		fail(q, RESULT_TEMPORARY, "the resolver's settings are no "
+		    "good: see the log");
+	} else if (resolver.questions >= QUESTIONS_MAX) {
 		fail(q, RESULT_TEMPORARY, "too many questions");
 	} else {
 		memcpy(q->name, in->name.p, in->name.n);
