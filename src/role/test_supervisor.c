@@ -50,6 +50,27 @@ on_private_key(int fd)
 }
 
 static void
+on_dkim_secrets(struct span keys)
+{
+	log_event(LOG_LEVEL_INFO, "t.dkim", log_int("n", (int64_t)keys.n));
+}
+
+static void
+on_text(struct span text)
+{
+	(void)text;
+}
+
+static void
+on_dns_setup(struct span resolv_conf, struct span trust_anchor,
+    struct span root_hints)
+{
+	(void)resolv_conf;
+	(void)trust_anchor;
+	(void)root_hints;
+}
+
+static void
 on_grant_key(struct span key)
 {
 	uint32_t some;
@@ -98,6 +119,10 @@ on_start(void)
 	if (self->role == METRICS &&
 	    strcmp(self->settings.postmaster, "babble") == 0)
 		control_ready();
+	/* Of a key that is not there; and by one who has none. */
+	if (self->role == SIGNER || (self->role == METRICS &&
+	    strcmp(self->settings.postmaster, "claim") == 0))
+		control_dkim_used(SPAN("../.."), SPAN("x"));
 	control_ready();
 }
 
@@ -116,12 +141,22 @@ const struct role_events edge_events = {
 };
 const struct role_events store_events = {
 	.settings = on_settings, .grant_key = on_grant_key,
-	.listen = on_listen, .peer = on_peer, .start = on_start,
+	.routes = on_text, .listen = on_listen, .peer = on_peer, .start = on_start,
 	.stop = on_stop,
 };
 const struct role_events signer_events = {
 	.settings = on_settings, .private_key = on_private_key,
+	.dkim_secrets = on_dkim_secrets, .peer = on_peer, .start = on_start,
+	.stop = on_stop,
+};
+const struct role_events relay_events = {
+	.settings = on_settings, .trust = on_text, .routes = on_text,
 	.peer = on_peer, .start = on_start, .stop = on_stop,
+};
+const struct role_events resolver_events = {
+	.settings = on_settings, .dns_setup = on_dns_setup,
+	.listen = on_listen, .peer = on_peer, .start = on_start,
+	.stop = on_stop,
 };
 const struct role_events metrics_events = {
 	.settings = on_settings, .counters = on_counters,
@@ -198,7 +233,7 @@ start(const char *more)
 {
 	configure(more);
 	lines = run(&supervisor);
-	line_with("event=supervisor.ready", "roles=5");
+	line_with("event=supervisor.ready", "roles=7");
 }
 
 /* Read the log to its end, which comes when nobody holds it any more. */
@@ -228,8 +263,9 @@ stop(int signo)
 static void
 a_killed_role_comes_back(void **state)
 {
-	static const char *const names[] = { "name=signer", "name=store",
-	    "name=mx", "name=access", "name=metrics" };
+	static const char *const names[] = { "name=signer",
+	    "name=resolver", "name=store", "name=mx", "name=access",
+	    "name=relay", "name=metrics" };
 	long pids[ARRAY_LEN(names)];
 	const char *line;
 
@@ -270,7 +306,7 @@ a_new_store_gets_its_links_and_its_key(void **state)
 	line_with("event=role.ended", "name=store");
 	assert_int_equal(number_in(line_with("event=t.grant_key", ""),
 	    "some="), key);
-	for (links = 0; links < 3; )
+	for (links = 0; links < 4; )
 		links += strstr(line_with("event=t.peer", ""),
 		    "role=store") != NULL;
 	assert_int_equal(stop(SIGTERM), 0);
@@ -287,7 +323,7 @@ reload_tells_everyone_or_changes_nothing(void **state)
 	start("smtp.max_messages = 11");
 	configure("smtp.max_messages = 12");
 	kill(supervisor, SIGHUP);
-	for (int i = 0; i < 5; i++)
+	for (int i = 0; i < 7; i++)
 		line_with("event=t.settings", "max=12");
 	configure("smtp.max_messages = 13; smtp.colour = red");
 	kill(supervisor, SIGHUP);
@@ -310,13 +346,14 @@ the_store_stops_last(void **state)
 	(void)state;
 	start("");
 	kill(supervisor, SIGTERM);
-	while (ended < 5) {
+	while (ended < 7) {
 		line = line_with("role=", "");
 		ended += strstr(line, "event=role.ended") != NULL;
 		if (strstr(line, "event=t.stop") != NULL &&
 		    (strstr(line, "role=store") != NULL ||
+		    strstr(line, "role=resolver") != NULL ||
 		    strstr(line, "role=signer") != NULL))
-			assert_true(ended >= 3);
+			assert_true(ended >= 4);
 	}
 	line_with("event=supervisor.stopped", "");
 	drain();
@@ -376,7 +413,7 @@ static void
 a_role_that_says_more_than_ready_is_ended(void **state)
 {
 	static const char *const how[] = { "postmaster = lie",
-	    "postmaster = babble" };
+	    "postmaster = babble", "postmaster = claim" };
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(how); i++) {
@@ -392,7 +429,7 @@ static int
 teardown(void **state)
 {
 	static const char *const files[] = { DATADIR_CONFIG, DATADIR_LOCK,
-	    DATADIR_ADMIN };
+	    DATADIR_ADMIN, DATADIR_ADMIN_DNS };
 	int d = open(data, O_RDONLY | O_DIRECTORY);
 
 	(void)state;
