@@ -104,7 +104,7 @@ smtp_expn(struct smtp *s, const struct smtp_command *c)
 	return ask(s, c, true);
 }
 
-/* ---- ETRN ---------------------------------------------------------------- */
+/* ---- ETRN --------------------------------------------------------------- */
 
 /*
  * RFC 1985 section 5: "@" in front means the domain and what is below it;

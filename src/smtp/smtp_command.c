@@ -55,7 +55,7 @@ smtp_verb_name(enum smtp_verb verb)
 	return NULL;
 }
 
-/* ---- arguments ------------------------------------------------------------ */
+/* ---- arguments ---------------------------------------------------------- */
 
 static enum smtp_fault
 take_none(struct smtp_command *c, struct span s, bool utf8, struct arena *a)
@@ -157,7 +157,7 @@ take_burl(struct smtp_command *c, struct span s, bool utf8, struct arena *a)
 	    SMTP_BAD_SYNTAX;
 }
 
-/* ---- MAIL and RCPT ---------------------------------------------------------- */
+/* ---- MAIL and RCPT ------------------------------------------------------ */
 
 static bool
 is_ascii(struct span s)
@@ -223,7 +223,7 @@ take_rcpt(struct smtp_command *c, struct span s, bool utf8, struct arena *a)
 	return utf8 || is_ascii(path) ? SMTP_FINE : SMTP_NEEDS_UTF8;
 }
 
-/* ---- the line ----------------------------------------------------------------- */
+/* ---- the line ----------------------------------------------------------- */
 
 /* Takes the line end off. false: not CRLF, or control characters. */
 static bool

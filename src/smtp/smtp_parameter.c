@@ -254,7 +254,7 @@ static const struct parameter of_mail[] = {
 	{ "SOLICIT",     SMTP_GIVEN_SOLICIT,    true,  take_solicit    },
 };
 
-/* ---- of RCPT ------------------------------------------------------------- */
+/* ---- of RCPT ------------------------------------------------------------ */
 
 /* RFC 3461 4.1: NEVER stands alone. */
 static int
@@ -344,7 +344,7 @@ static const struct parameter of_rcpt_utf8[] = {
 	{ "ORCPT",  SMTP_GIVEN_ORCPT,  true, take_orcpt_utf8 },
 };
 
-/* ---- solicitation (RFC 3865) ----------------------------------------------- */
+/* ---- solicitation (RFC 3865) -------------------------------------------- */
 
 bool
 smtp_solicit_ok(struct span s)
@@ -382,7 +382,7 @@ smtp_solicit_meets(struct span these, struct span those)
 	return false;
 }
 
-/* ---- the list ---------------------------------------------------------------- */
+/* ---- the list ----------------------------------------------------------- */
 
 static enum smtp_fault
 take_one(struct smtp_command *c, struct span word, struct arena *a,

@@ -161,7 +161,7 @@ is_doubtful(const struct smtp *s)
 	return s->name != NULL && s->name->done && s->name->doubtful;
 }
 
-/* ---- limits of a minute -------------------------------------------------- */
+/* ---- limits of a minute ------------------------------------------------- */
 
 enum { KEY_MAX = 18 };
 
@@ -254,7 +254,7 @@ smtp_peer_names(struct smtp *s)
 	return REPLY_FAST_RECIPIENTS;
 }
 
-/* ---- coming ---------------------------------------------------------------- */
+/* ---- coming ------------------------------------------------------------- */
 
 enum smtp_reply
 smtp_peer_came(struct smtp *s)
@@ -314,7 +314,7 @@ smtp_peer_gone(struct smtp *s)
 	s->name = NULL;
 }
 
-/* ---- errors ------------------------------------------------------------------ */
+/* ---- errors ------------------------------------------------------------- */
 
 static void
 hold_back(const struct smtp *s)

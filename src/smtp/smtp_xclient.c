@@ -164,7 +164,7 @@ smtp_xclient_parse(struct span list, struct arena *a, struct smtp_xclient *x)
 	return status;
 }
 
-/* ---- the command ---------------------------------------------------------- */
+/* ---- the command -------------------------------------------------------- */
 
 static void
 set_port(struct sockaddr_storage *to, uint16_t port)

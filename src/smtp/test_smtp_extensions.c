@@ -35,7 +35,7 @@ bob_gets(const char *mail, const char *text)
 	send_text(text);
 }
 
-/* ---- parameters ----------------------------------------------------------- */
+/* ---- parameters --------------------------------------------------------- */
 
 static void
 test_dsn(void **state)
@@ -183,7 +183,7 @@ test_no_soliciting(void **state)
 	expect_line("250 2.0.0");
 }
 
-/* ---- recipients outside -------------------------------------------------------- */
+/* ---- recipients outside ------------------------------------------------- */
 
 static void
 test_outside(void **state)
@@ -203,7 +203,7 @@ test_outside(void **state)
 	expect_line("550 5.7.1");
 }
 
-/* ---- questions ----------------------------------------------------------------- */
+/* ---- questions ---------------------------------------------------------- */
 
 static void
 test_questions(void **state)
@@ -280,7 +280,7 @@ test_turn(void **state)
 	expect_line("502 5.5.1");
 }
 
-/* ---- BURL ---------------------------------------------------------------------- */
+/* ---- BURL --------------------------------------------------------------- */
 
 static void
 ann_to_bob(void)
@@ -363,7 +363,7 @@ test_url_refused(void **state)
 	assert_int_equal(t.commits, 0);
 }
 
-/* ---- LMTP ---------------------------------------------------------------------- */
+/* ---- LMTP --------------------------------------------------------------- */
 
 static void
 test_lmtp(void **state)
@@ -423,7 +423,7 @@ test_lmtp(void **state)
 	expect_closed();
 }
 
-/* ---- XCLIENT ------------------------------------------------------------------- */
+/* ---- XCLIENT ------------------------------------------------------------ */
 
 static void
 test_xclient(void **state)
@@ -488,7 +488,7 @@ test_xclient_login(void **state)
 	expect_line("530 5.7.0");
 }
 
-/* ---- who speaks ------------------------------------------------------------------ */
+/* ---- who speaks --------------------------------------------------------- */
 
 static struct {
 	const char *ptr;		/* of every address; NULL: none */
