@@ -5,16 +5,18 @@ Questions come the way the operator's commands ask: over resolver.sock, in the
 words of the contract.
 """
 import contextlib
+import json
 import os
 import re
 import signal
+import smtplib
 import socket
 import struct
 import threading
 import time
 
 import pytest
-from harness import Postrider, eventually
+from harness import DOMAIN, PASSWORD, Postrider, eventually, message
 from internet import Dns, ask, encode_name, free_port
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -371,6 +373,29 @@ def test_questions_outlive_a_change_of_settings():
             waiting.remove(number)
             assert a.data == [b"\x7f\0\2\6"]
         assert len(server.role_pids()["resolver"]) == 1
+    slow.socket.close()
+
+
+def test_relay_asks_again_when_the_resolver_was_killed():
+    slow = Slow()
+    with Postrider(accounts=("ann",), settings=slow.settings + """
+            auth { plaintext_on_loopback = yes }""") as server:
+        with smtplib.SMTP("127.0.0.1", server.port("submission")) as s:
+            s.login(f"ann@{DOMAIN}", PASSWORD)
+            s.sendmail(f"ann@{DOMAIN}", ["x@far.example"],
+                       message(f"ann@{DOMAIN}", "x@far.example"))
+        for _ in range(3):
+            eventually(lambda: slow.questions)
+            os.kill(server.role_pids()["resolver"][0], signal.SIGKILL)
+            slow.questions.clear()
+        eventually(lambda: slow.questions)
+        # It is one attempt, still.
+        rows = json.loads(server.cli("queue", "list", "--json").stdout)
+        assert [row["attempts"] for row in rows] == [0]
+        # Mail is not sent to our own loopback: the answer has come.
+        slow.go.set()
+        eventually(lambda: not json.loads(server.cli(
+            "queue", "list", "--json").stdout))
     slow.socket.close()
 
 
