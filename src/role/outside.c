@@ -51,7 +51,7 @@ read_authorities(int directory, const char *path, struct text *out)
 static int
 read_password(int directory, struct route *r, struct text *why)
 {
-	struct text file = TEXT_INIT(4096);
+	struct text file = TEXT_INIT(64 << 10);
 	struct span line;
 	int done = 0;
 
@@ -70,6 +70,7 @@ read_password(int directory, struct route *r, struct text *why)
 		goto out;
 	}
 	snprintf(r->password, sizeof(r->password), "%.*s", SPAN_ARG(line));
+	*r->password_file = '\0';	/* one of the two */
 	done = 1;
 out:
 	text_wipe(&file);
