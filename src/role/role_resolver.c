@@ -146,26 +146,8 @@ report(const struct question *q)
 		    log_text("why", q->out->why));
 }
 
-static void
-on_answer(void *arg, int rcode, struct span packet,
-    enum dns_security security, const char *why)
-{
-	struct question *q = arg;
+/* ---- is it them, or the root? ------------------------------------------ */
 
-	count(-1);
-	if (q->fiber == NULL) {
-		free(q);
-		return;
-	}
-	fill(q, rcode, packet, security, why);
-	report(q);
-	q->done = true;
-	fiber_nudge(q->fiber);
-}
-
-/* ---- a question -------------------------------------------------------- */
-
-/* An operator whose resolvers strip signatures learns it from this line. */
 static void
 on_root_key(void *arg, int rcode, struct span packet,
     enum dns_security security, const char *why)
@@ -181,16 +163,48 @@ on_root_key(void *arg, int rcode, struct span packet,
 	    log_str("advice", "resolver.servers root, or resolver.dnssec no"));
 }
 
+/*
+ * Where the first bogus answer comes, the root's key says whether anything can
+ * be validated at all: an operator whose servers take signatures out learns
+ * it from one line.
+ */
+static void
+ask_root_key(void *arg)
+{
+	(void)arg;
+	dns_engine_ask(resolver.engine, ".", TYPE_DNSKEY, on_root_key, NULL);
+}
+
+/* ---- an answer comes --------------------------------------------------- */
+
+static void
+on_answer(void *arg, int rcode, struct span packet,
+    enum dns_security security, const char *why)
+{
+	struct question *q = arg;
+
+	count(-1);
+	if (security == DNS_BOGUS && !resolver.asked) {
+		resolver.asked = true;
+		loop_defer(ask_root_key, NULL);
+	}
+	if (q->fiber == NULL) {
+		free(q);
+		return;
+	}
+	fill(q, rcode, packet, security, why);
+	report(q);
+	q->done = true;
+	fiber_nudge(q->fiber);
+}
+
+/* ---- a question -------------------------------------------------------- */
+
 static void
 ask(void *arg)
 {
 	struct question *q = arg;
 
-	if (q->fiber != NULL && resolver.plan.anchors.n > 0 &&
-	    !resolver.asked)
-		dns_engine_ask(resolver.engine, ".", TYPE_DNSKEY, on_root_key,
-		    NULL);
-	resolver.asked = true;
 	if (q->fiber == NULL || dns_engine_ask(resolver.engine, q->name,
 	    q->type, on_answer, q) != 1)
 		on_answer(q, 2, SPAN_EMPTY, DNS_INSECURE, NULL);
