@@ -135,7 +135,12 @@ class Mx:
             elif verb.startswith("MAIL"):
                 sender, to = line, []
             elif verb.startswith("RCPT"):
-                to.append(line)
+                if "<NOBODY@" in verb:
+                    answer = "550 5.1.1 nobody"
+                else:
+                    to.append(line)
+            elif verb == "DATA" and not to:
+                answer = "554 5.5.1 to whom?"
             elif verb == "DATA":
                 s.sendall(b"354 go on\r\n")
                 text = b""
@@ -189,7 +194,7 @@ class Web:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
                 outer.posted.append((self.host(), self.path,
                                      self.headers["Content-Type"], body))
-                self.send_response(200)
+                self.send_response(404 if self.path == "/gone" else 200)
                 self.send_header("Content-Length", "0")
                 self.end_headers()
 
@@ -240,6 +245,7 @@ DOMAINS = {
     **{f"odd{i}.test": (False, ["other.test"], False) for i in range(6)},
     "requires.test": (True, ["mx.requires.test"], False),
     "reports.test": (True, None, False),
+    "gone.test": (False, None, False),
 }
 
 
@@ -288,6 +294,8 @@ class World:
                              f'https://web.reports.test:{self.web_port}'
                              '/post"\n')
         zones["reports.test"] += f"web A {WEB}\n"
+        zones["gone.test"] = zones["gone.test"].replace(
+            "tls@", "nobody@").replace("/post", "/gone")
         zones[DOMAIN] = ""		# its keys come later
         self.add_tlsa(zones)
         self.web = Web(WEB, self.web_port, self.authority.issue(
@@ -662,3 +670,23 @@ def test_reports(world):
     assert "reports.test" not in found
     w.server.restart()
     assert "reports.test" not in w.server.cli("tls-report").stdout
+
+
+def test_reports_nobody_takes(world):
+    """They are given up, and no one is told."""
+    w = world
+    delivered(w, "gone.test", "report-gone")
+    w.server.restart()
+    before = len(w.web.posted)
+    w.server.cli("tls-report", "gone.test", "--now")
+    eventually(lambda: [p for _, p, _, _ in w.web.posted[before:]] ==
+               ["/gone"], 30)
+
+    def queue():
+        return json.loads(w.server.cli("queue", "list", "--json").stdout)
+
+    eventually(lambda: "" not in [m["sender"] for m in queue()], 30, 0.5)
+    steps = w.server.cli("trace", json.loads(gzip.decompress(
+        w.web.posted[-1][3]))["report-id"]).stdout
+    assert "5.1.1 nobody" in steps and "5.3.0" in steps, steps
+    assert "queued" not in steps and "returned" not in steps
