@@ -11,6 +11,7 @@ from harness import (DOMAIN, PASSWORD, Postrider, eventually, message,
                      sasl_plain)
 
 ANN = f"ann@{DOMAIN}"
+ROLES = ("signer", "resolver", "store", "mx", "access", "relay", "metrics")
 
 SETTINGS = """
 smtp { command_timeout = 3s; data_timeout = 3s; }
@@ -28,7 +29,7 @@ def server():
 
 def every_role(server):
     pids = server.role_pids()
-    return pids if len(pids) == 5 else None
+    return pids if len(pids) == len(ROLES) else None
 
 
 @pytest.fixture(autouse=True)
