@@ -7,7 +7,7 @@
 #include "base/secret.h"
 #include "cli/cli_impl.h"
 
-/* ---- lists ----------------------------------------------------------------- */
+/* ---- lists ------------------------------------------------------------- */
 
 /* A page of the list; *after becomes the last name. 1 there are more. */
 static int
@@ -165,7 +165,7 @@ cli_alias_list(struct cli *cli)
 	return list(cli, DIRECTORY_ALIASES, show_alias);
 }
 
-/* ---- domains ------------------------------------------------------------------- */
+/* ---- domains ----------------------------------------------------------- */
 
 int
 cli_domain_add(struct cli *cli)
@@ -193,7 +193,8 @@ cli_domain_remove(struct cli *cli)
 	int status = cli_open(cli);
 
 	if (status == EX_OK)
-		status = CLI_SIMPLE(cli, domain_remove, &request, cli->words[0]);
+		status = CLI_SIMPLE(cli, domain_remove, &request,
+		    cli->words[0]);
 	if (status == EX_OK)
 		status = cli_domain_word(cli, cli->words[0], &domain);
 	if (status == EX_OK)
@@ -201,7 +202,7 @@ cli_domain_remove(struct cli *cli)
 	return cli_did(cli, status, "removed", cli->words[0]);
 }
 
-/* ---- accounts ------------------------------------------------------------------- */
+/* ---- accounts ---------------------------------------------------------- */
 
 static int
 add_account(struct cli *cli, const char *address, struct span password)
@@ -337,7 +338,8 @@ cli_account_remove(struct cli *cli)
 	int status = cli_open(cli);
 
 	if (status == EX_OK)
-		status = CLI_SIMPLE(cli, account_remove, &request, cli->words[0]);
+		status = CLI_SIMPLE(cli, account_remove, &request,
+		    cli->words[0]);
 	return cli_did(cli, status, "removed", cli->words[0]);
 }
 
@@ -360,7 +362,7 @@ cli_account_password(struct cli *cli)
 	return cli_did(cli, status, "new password", cli->words[0]);
 }
 
-/* ---- aliases --------------------------------------------------------------------- */
+/* ---- aliases ----------------------------------------------------------- */
 
 int
 cli_alias_add(struct cli *cli)

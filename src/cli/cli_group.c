@@ -15,7 +15,7 @@ enum {
 #define LIMIT_NONE	(UINT64_MAX - 1)
 #define LIMIT_SAME	(UINT64_MAX - 2)
 
-/* ---- an account's ------------------------------------------------------------ */
+/* ---- an account's ------------------------------------------------------ */
 
 int
 cli_account_forward(struct cli *cli)
@@ -141,7 +141,7 @@ cli_account_limit(struct cli *cli)
 	return status;
 }
 
-/* ---- groups ------------------------------------------------------------------- */
+/* ---- groups ------------------------------------------------------------ */
 
 static const char *const who_names[GROUP_WHOS] = {
 	[GROUP_ANYONE] = "anyone",

@@ -5,7 +5,7 @@
 
 #include "cli/cli_impl.h"
 
-/* ---- masks --------------------------------------------------------------------- */
+/* ---- masks ------------------------------------------------------------- */
 
 int
 cli_mask_add(struct cli *cli)
@@ -126,7 +126,7 @@ cli_mask_revive(struct cli *cli)
 	return set_mask(cli, true);
 }
 
-/* ---- suppression ------------------------------------------------------------------ */
+/* ---- suppression ------------------------------------------------------- */
 
 static int
 set_suppressed(struct cli *cli, bool on)

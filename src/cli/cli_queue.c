@@ -10,7 +10,7 @@
 
 enum { PAGE = 1000, AGES = 8 };
 
-/* ---- which messages --------------------------------------------------------- */
+/* ---- which messages ---------------------------------------------------- */
 
 /* A number with a unit; seconds without one. */
 static bool
@@ -52,7 +52,7 @@ cli_queue_filter(const struct cli *cli, struct cli_filter *f)
 	return EX_OK;
 }
 
-/* ---- rows --------------------------------------------------------------------- */
+/* ---- rows -------------------------------------------------------------- */
 
 static json_t *
 json_lines(struct span text)
@@ -109,7 +109,7 @@ print_queue_row(const struct cli *cli, const struct queue_row *r)
 		printf("    %.*s\n", SPAN_ARG(reason));
 }
 
-/* ---- list ---------------------------------------------------------------------- */
+/* ---- list -------------------------------------------------------------- */
 
 struct listing {
 	struct cli *cli;
@@ -178,7 +178,7 @@ cli_queue_list(struct cli *cli)
 	return status;
 }
 
-/* ---- show ---------------------------------------------------------------------- */
+/* ---- show -------------------------------------------------------------- */
 
 static void
 show_body(const struct cli *cli, json_t *places, struct span body)
@@ -229,7 +229,7 @@ cli_queue_show(struct cli *cli)
 	return status;
 }
 
-/* ---- table ---------------------------------------------------------------------- */
+/* ---- table ------------------------------------------------------------- */
 
 static const char *const columns[AGES] = {
 	"5", "10", "20", "40", "80", "160", "320", "320+",

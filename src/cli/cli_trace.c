@@ -6,7 +6,7 @@
 #include "cli/cli_impl.h"
 #include "mail/date.h"
 
-/* ---- trace --------------------------------------------------------------------- */
+/* ---- trace ------------------------------------------------------------- */
 
 /* name=value of a step: its text is made of these. */
 struct field {
@@ -200,7 +200,7 @@ cli_trace(struct cli *cli)
 	return status;
 }
 
-/* ---- status --------------------------------------------------------------------- */
+/* ---- status ------------------------------------------------------------ */
 
 /* A metric's HELP line says in words what its number is. */
 struct metric {

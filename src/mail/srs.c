@@ -45,7 +45,7 @@ srs_is(struct span local_part)
 	return srs_kind(local_part) != 0;
 }
 
-/* -- hash and day ---------------------------------------------------------- */
+/* -- hash and day -------------------------------------------------------- */
 
 static void
 add_lower(struct text *out, struct span s)
@@ -115,7 +115,7 @@ day_age(struct span written, int64_t today)
 	return ((int32_t)(today % DAYS) - then + 2 * DAYS) % DAYS;
 }
 
-/* -- out and back ---------------------------------------------------------- */
+/* -- out and back -------------------------------------------------------- */
 
 /* The written form; 0 when it is longer than a path may be. */
 static int

@@ -42,7 +42,7 @@ directory_forget(struct directory *d)
 	cache_clear(d->epochs);
 }
 
-/* -- reading records ------------------------------------------------------- */
+/* -- reading records ----------------------------------------------------- */
 
 static int
 read_record(struct directory *d, const struct text *key, struct arena *arena,
@@ -190,7 +190,7 @@ default_domain(struct directory *d, struct arena *arena)
 	return domain;
 }
 
-/* -- logging in ------------------------------------------------------------ */
+/* -- logging in ---------------------------------------------------------- */
 
 static int
 login_name(struct directory *d, struct span login, struct arena *arena,

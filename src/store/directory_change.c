@@ -94,7 +94,7 @@ wanted(int rc)
 	    rc == 0 ? RESULT_NOT_FOUND : engine_failed();
 }
 
-/* -- domains --------------------------------------------------------------- */
+/* -- domains ------------------------------------------------------------- */
 
 enum result
 directory_domain_add(struct directory *d, struct span text)
@@ -186,7 +186,7 @@ directory_domain_remove(struct directory *d, struct span text)
 	return change_end(&c, RESULT_OK);
 }
 
-/* -- accounts -------------------------------------------------------------- */
+/* -- accounts ------------------------------------------------------------ */
 
 enum result
 free_name(struct change *c, struct span address, bool all, struct name *name,
@@ -414,7 +414,7 @@ directory_account_password(struct directory *d, struct span address,
 	return change_end(&c, RESULT_OK);
 }
 
-/* -- aliases --------------------------------------------------------------- */
+/* -- aliases ------------------------------------------------------------- */
 
 enum result
 clean_targets(struct change *c, struct span targets, struct text *out,
@@ -516,7 +516,7 @@ directory_alias_remove(struct directory *d, struct span address)
 	return change_end(&c, RESULT_OK);
 }
 
-/* -- where an account logged in from --------------------------------------- */
+/* -- where an account logged in from ------------------------------------- */
 
 int
 directory_known(struct directory *d, uint64_t account,

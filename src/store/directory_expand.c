@@ -94,7 +94,7 @@ walk_end(struct walk *w)
 	arena_free(&w->arena);
 }
 
-/* -- what is found ---------------------------------------------------------- */
+/* -- what is found ------------------------------------------------------- */
 
 static enum result
 failed(const struct arena *arena)
@@ -180,7 +180,7 @@ add_outside(struct walk *w, const struct name *name)
 	return RESULT_OK;
 }
 
-/* -- names ------------------------------------------------------------------ */
+/* -- names --------------------------------------------------------------- */
 
 static bool
 stops(const struct walk *w, enum result result)
@@ -383,7 +383,7 @@ expand_name(struct walk *w, struct span domain, struct span local, int depth)
 	return result == RESULT_EXISTS ? RESULT_OK : result;
 }
 
-/* -- what is not there by name ---------------------------------------------- */
+/* -- what is not there by name ------------------------------------------- */
 
 static enum result
 expand_subaddress(struct walk *w, const struct name *name, int depth)
@@ -549,7 +549,7 @@ expand_targets(struct directory *d, const struct name *pretend,
 	return result != RESULT_OK || *places > 0 ? result : RESULT_NOT_FOUND;
 }
 
-/* -- answers ---------------------------------------------------------------- */
+/* -- answers ------------------------------------------------------------- */
 
 /* What is the same for every sender; the rest is made from it. */
 struct answer {
@@ -688,7 +688,7 @@ find(struct directory *d, enum walk_kind kind, struct span address,
 		remember(d, generation, key, a);
 }
 
-/* -- with which sender it goes on ------------------------------------------- */
+/* -- with which sender it goes on ---------------------------------------- */
 
 /* owner-GROUP@DOMAIN as mailing lists have it, else the postmaster there. */
 static struct span

@@ -13,7 +13,7 @@
 #include "store/limit.h"
 #include "store/verbs.h"
 
-/* -- forwarding ------------------------------------------------------------- */
+/* -- forwarding ---------------------------------------------------------- */
 
 static enum result
 forward_update(struct change *c, struct span address, struct span targets,
@@ -68,7 +68,7 @@ verb_account_forward(void *arg, const struct caller *caller,
 	    req->targets, req->keep != 0, arena, &reply->bad_target);
 }
 
-/* -- limits ----------------------------------------------------------------- */
+/* -- limits -------------------------------------------------------------- */
 
 enum result
 directory_limit(struct directory *d, struct span address, uint64_t messages,
@@ -106,7 +106,7 @@ verb_account_limit(void *arg, const struct caller *caller,
 	    req->messages, req->recipients);
 }
 
-/* -- groups ----------------------------------------------------------------- */
+/* -- groups -------------------------------------------------------------- */
 
 /* The group of that name, or that there is none yet. */
 static enum result
@@ -188,7 +188,7 @@ verb_group_set(void *arg, const struct caller *caller, struct arena *arena,
 	reply->made = made;
 }
 
-/* -- VRFY and EXPN (RFC 5321 3.5) ------------------------------------------- */
+/* -- VRFY and EXPN (RFC 5321 3.5) ---------------------------------------- */
 
 /*
  * What stands behind an alias or a group, one level deep. Accounts and masks
@@ -206,7 +206,7 @@ names_of(struct directory *d, struct span address, struct arena *arena,
 		rc = read_name(d, name.domain, name.local, arena, &record);
 	if (rc == -1)
 		return RESULT_TEMPORARY;
-	if (rc == 0 || (record.kind != NAME_ALIAS &&
+	if (rc != 1 || (record.kind != NAME_ALIAS &&
 	    record.kind != NAME_GROUP))
 		return RESULT_OK;
 	*names = arena_dup(arena, record.targets);

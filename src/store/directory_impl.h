@@ -90,7 +90,7 @@ struct span default_domain(struct directory *, struct arena *);
 enum result expand_targets(struct directory *, const struct name *pretend,
     struct span targets, size_t *places, struct span *bad_target);
 
-/* -- directory_change.c: for what else changes the directory -------------- */
+/* -- directory_change.c: for what else changes the directory ------------- */
 /* A batch being built, and what its records are made of. */
 struct change {
 	struct directory *directory;
@@ -123,7 +123,7 @@ enum result clean_targets(struct change *, struct span targets,
 enum result checked_targets(struct change *, const struct name *,
     struct span targets, struct text *out, struct span *bad);
 
-/* -- mask.c ---------------------------------------------------------------- */
+/* -- mask.c -------------------------------------------------------------- */
 /* The masks of an account that is going away: into the batch. 1, -1. */
 int masks_drop(struct change *, uint64_t account);
 

@@ -158,7 +158,7 @@ directory_rows(struct directory *d, uint32_t kind, struct span domain,
 	return result;
 }
 
-/* -- check ----------------------------------------------------------------- */
+/* -- check --------------------------------------------------------------- */
 
 struct finding {
 	struct directory *directory;

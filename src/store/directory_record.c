@@ -38,7 +38,7 @@ name_parse(struct span address, bool all, struct arena *arena,
 	return 1;
 }
 
-/* -- keys ------------------------------------------------------------------ */
+/* -- keys ---------------------------------------------------------------- */
 
 void
 key_domain(struct text *out, struct span domain)
@@ -78,7 +78,7 @@ key_after(struct text *out, struct span prefix)
 		out->p[out->n - 1]++;
 }
 
-/* -- records --------------------------------------------------------------- */
+/* -- records ------------------------------------------------------------- */
 
 static bool
 known_version(struct cursor *c, uint8_t *version)

@@ -68,7 +68,7 @@ limits_free(struct limits **lp)
 	*lp = NULL;
 }
 
-/* -- records ---------------------------------------------------------------- */
+/* -- records ------------------------------------------------------------- */
 
 static void
 key_count(struct text *key, uint64_t account)
@@ -110,7 +110,7 @@ count_decode(struct span record, struct counted *c)
 		*c = got;
 }
 
-/* -- entries, under the lock ------------------------------------------------ */
+/* -- entries, under the lock --------------------------------------------- */
 
 /* Hours that have passed meanwhile count nothing; a clock set back, no more. */
 static void
@@ -239,7 +239,7 @@ fill_state(struct limits *l, struct counted *c, struct limit_state *state)
 	return true;
 }
 
-/* -- what others ask -------------------------------------------------------- */
+/* -- what others ask ----------------------------------------------------- */
 
 static void
 tell_postmaster(struct store *store, uint64_t account,
@@ -349,7 +349,7 @@ limit_forget(struct store *store, uint64_t account)
 	pthread_mutex_unlock(&l->lock);
 }
 
-/* -- the keeper ------------------------------------------------------------- */
+/* -- the keeper ---------------------------------------------------------- */
 
 static bool
 is_silent(const struct counted *c)

@@ -82,7 +82,7 @@ masks_free(struct masks **mp)
 	*mp = NULL;
 }
 
-/* -- keys and records ------------------------------------------------------- */
+/* -- keys and records ---------------------------------------------------- */
 
 /* Both partitions have the same key. place: domain NUL local part. */
 static void
@@ -143,7 +143,7 @@ use_decode(struct span record, struct use *use)
 	use->last = MAX(use->last, last);
 }
 
-/* -- use -------------------------------------------------------------------- */
+/* -- use ----------------------------------------------------------------- */
 
 void
 mask_used(struct store *store, struct span address)
@@ -231,7 +231,7 @@ mask_save(struct store *store)
 	return rc == 1 ? 1 : -1;
 }
 
-/* -- the masks of an account ------------------------------------------------ */
+/* -- the masks of an account --------------------------------------------- */
 
 static struct scan *
 scan_masks(struct engine *engine, struct partition where, uint64_t account,
@@ -304,7 +304,7 @@ masks_drop(struct change *c, uint64_t account)
 	return rc == 0 ? 1 : -1;
 }
 
-/* -- making ----------------------------------------------------------------- */
+/* -- making -------------------------------------------------------------- */
 
 /* "lusab-babad-gutih-tugad": consonants carry 4 bits, vowels 2. */
 static struct span
@@ -410,7 +410,7 @@ verb_mask_add(void *arg, const struct caller *caller, struct arena *arena,
 	reply->result = change_end(&c, reply->result);
 }
 
-/* -- killing and reviving --------------------------------------------------- */
+/* -- killing and reviving ------------------------------------------------ */
 
 static enum result
 set_mask(struct change *c, uint64_t account, struct span address,
@@ -452,7 +452,7 @@ verb_mask_set(void *arg, const struct caller *caller, struct arena *arena,
 	    req->address, req->active != 0));
 }
 
-/* -- listing ---------------------------------------------------------------- */
+/* -- listing ------------------------------------------------------------- */
 
 /* 1 added, 0 no room, -1. */
 static int

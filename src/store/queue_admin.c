@@ -28,7 +28,7 @@ enum {
 	TOKEN = sizeof(struct token),
 };
 
-/* -- which envelopes -------------------------------------------------------- */
+/* -- which envelopes ----------------------------------------------------- */
 
 struct filter {
 	struct queue *queue;
@@ -118,7 +118,7 @@ matches(const struct filter *f, const struct envelope *e)
 	    .before = (req)->older_than > 0				\
 	    ? clock_wall_seconds() - (req)->older_than : INT64_MAX })
 
-/* -- a walk in shares ------------------------------------------------------- */
+/* -- a walk in shares ---------------------------------------------------- */
 
 /* What is told of each match; false: no more now, this one neither. */
 typedef bool take_fn(void *, const struct envelope *);
@@ -172,7 +172,7 @@ walk_share(struct store *store, const struct filter *filter,
 	return rc == -1 ? RESULT_TEMPORARY : RESULT_OK;
 }
 
-/* -- rows ------------------------------------------------------------------- */
+/* -- rows ---------------------------------------------------------------- */
 
 static const char *
 recipient_state_name(enum recipient_state state)
@@ -272,7 +272,7 @@ verb_queue_list(void *arg, const struct caller *caller, struct arena *arena,
 	text_free(&l.rows);
 }
 
-/* -- one message ------------------------------------------------------------ */
+/* -- one message --------------------------------------------------------- */
 
 struct shown {
 	struct listing rows;
@@ -319,7 +319,7 @@ verb_queue_show(void *arg, const struct caller *caller, struct arena *arena,
 	text_free(&body);
 }
 
-/* -- changes ---------------------------------------------------------------- */
+/* -- changes ------------------------------------------------------------- */
 
 struct picked {
 	struct token tokens[CHANGES_AT_ONCE];
@@ -411,7 +411,7 @@ verb_queue_change(void *arg, const struct caller *caller,
 	log_changes((enum queue_action)req->action, reply);
 }
 
-/* -- the table -------------------------------------------------------------- */
+/* -- the table ----------------------------------------------------------- */
 
 struct place {
 	char *name;

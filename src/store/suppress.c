@@ -63,7 +63,7 @@ key_suppressed(struct text *key, struct span address, struct arena *arena,
 	return 1;
 }
 
-/* -- who does not exist ----------------------------------------------------- */
+/* -- who does not exist -------------------------------------------------- */
 
 /* RFC 3463: what says that nobody is there, and nothing else. */
 static bool
@@ -146,7 +146,7 @@ suppress_find(struct store *store, struct span address, struct arena *arena,
 	return why->p == NULL ? -1 : 1;
 }
 
-/* -- the keeper ------------------------------------------------------------- */
+/* -- the keeper ---------------------------------------------------------- */
 
 static struct scan *
 scan_suppressed(struct store *store, struct span from)
@@ -194,7 +194,7 @@ suppress_expire(struct store *store)
 	return count == -1 ? -1 : 1;
 }
 
-/* -- the operator's verbs --------------------------------------------------- */
+/* -- the operator's verbs ------------------------------------------------ */
 
 static enum result
 lift(struct store *store, struct span address, struct arena *arena)

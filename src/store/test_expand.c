@@ -85,7 +85,7 @@ begin(struct fixture *f)
 	bob = add_account(f, "bob@here.test", "secret");
 }
 
-/* -- aliases ----------------------------------------------------------------- */
+/* -- aliases ------------------------------------------------------------- */
 
 static void
 test_outside(void **state)
@@ -147,7 +147,7 @@ test_many(void **state)
 	fixture_close(&f);
 }
 
-/* -- senders ------------------------------------------------------------------ */
+/* -- senders ------------------------------------------------------------- */
 
 static void
 sender_is(struct fixture *f, const char *address, const char *sender,
@@ -261,7 +261,7 @@ test_loops(void **state)
 	fixture_close(&f);
 }
 
-/* -- forwarding --------------------------------------------------------------- */
+/* -- forwarding ---------------------------------------------------------- */
 
 static void
 test_forward(void **state)
@@ -311,7 +311,7 @@ test_forward(void **state)
 	fixture_close(&f);
 }
 
-/* -- groups -------------------------------------------------------------------- */
+/* -- groups -------------------------------------------------------------- */
 
 static void
 may(struct fixture *f, const char *address, const char *sender,
@@ -429,7 +429,7 @@ test_names(void **state)
 	fixture_close(&f);
 }
 
-/* -- masks ---------------------------------------------------------------------- */
+/* -- masks --------------------------------------------------------------- */
 
 static char *
 make_mask(struct fixture *f, const char *account, const char *note,
@@ -553,7 +553,7 @@ test_masks_go_with_their_account(void **state)
 	fixture_close(&f);
 }
 
-/* -- check ----------------------------------------------------------------------- */
+/* -- check --------------------------------------------------------------- */
 
 /* As if a disk had lost it. */
 static void

@@ -44,7 +44,7 @@ state_of(struct fixture *f, uint64_t account)
 	return s;
 }
 
-/* -- limits --------------------------------------------------------------------- */
+/* -- limits -------------------------------------------------------------- */
 
 static void
 test_take(void **state)
@@ -174,7 +174,7 @@ test_postmaster_is_told(void **state)
 	fixture_close(&f);
 }
 
-/* -- suppression ------------------------------------------------------------------ */
+/* -- suppression --------------------------------------------------------- */
 
 static bool
 is_suppressed(struct fixture *f, const char *address)
