@@ -3,6 +3,7 @@
  *
  *	postrider.conf		the settings
  *	tls/			certificate and key
+ *	dkim/			the keys that sign domains' mail (dkim_keys.h)
  *	store/			the store's own: nobody else's, no role's but its
  *	admin.sock		where the operator's commands reach the store
  *	resolver.sock		and the resolver

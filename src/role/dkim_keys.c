@@ -431,7 +431,7 @@ unused_selector(int folder, int64_t now, struct text *out)
 	struct date_parts day = date_split((struct date){ .seconds = now });
 	char name[NAME_ROOM];
 
-	for (char c = 'a'; c <= 'z'; c++) {
+	for (int c = 'a'; c <= 'z'; c++) {
 		bool used = false;
 
 		for (unsigned a = 0; a < DKIM_ALGORITHMS; a++) {

@@ -122,8 +122,10 @@ read_fields(struct span header, struct arena *a)
 	struct fields *all;
 	size_t at = 0, n = 0;
 
-	while (n < DKIM_FIELDS_MAX && header_next(header, &at, &f))
+	while (n <= DKIM_FIELDS_MAX && header_next(header, &at, &f))
 		n++;
+	if (n > DKIM_FIELDS_MAX)	/* others might see more of them */
+		return NULL;
 	all = arena_zalloc(a, sizeof(*all) + n * sizeof(all->list[0]));
 	if (all == NULL)
 		return NULL;

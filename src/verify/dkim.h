@@ -16,7 +16,7 @@
 enum {
 	DKIM_HASH = 32,			/* bytes of SHA-256 */
 	DKIM_NAMES_MAX = 512,		/* in h= */
-	DKIM_FIELDS_MAX = 4096,		/* of a header; no more are seen */
+	DKIM_FIELDS_MAX = 4096,		/* of a header */
 	DKIM_SELECTOR_MAX = 63,
 	DKIM_INPUT_MAX = 256 << 10,
 };

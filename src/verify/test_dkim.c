@@ -422,6 +422,13 @@ too_much_is_not_signed(void **state)
 	    span_str(ed_field), DKIM_RELAXED, arena, &out), 0);
 	assert_int_equal(dkim_input(span_str(header), SPAN("From"),
 	    span_str(ed_field), DKIM_RELAXED, arena, &small), 0);
+	text_clear(&names);
+	for (int i = 0; i <= DKIM_FIELDS_MAX; i++)
+		text_str(&names, "X: y\r\n");
+	assert_int_equal(dkim_input(text_span(&names), SPAN("From"),
+	    span_str(ed_field), DKIM_RELAXED, arena, &out), 0);
+	assert_int_equal(dkim_input(span_from(text_span(&names), 6),
+	    SPAN("From"), span_str(ed_field), DKIM_RELAXED, arena, &out), 1);
 	text_free(&names);
 	text_free(&out);
 	text_free(&small);
