@@ -222,7 +222,7 @@ enum policy_kind
 relay_sts_find(struct arena *arena, struct policy *p)
 {
 	struct span id = published_id(arena, p->domain);
-	struct sts_policy sts;
+	struct sts_policy sts = { .mode = STS_NONE };
 	struct sts_kept kept;
 	int known = relay_sts_kept(p->domain, arena, &kept);
 	bool there = known == 1 &&
