@@ -91,6 +91,10 @@ connect_to(int fd, const struct dial *d, monotime_t deadline)
 
 	if (d->to.ss_family != AF_UNIX)
 		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+	/* The port is chosen when the other end is known: many may share. */
+	if (d->from_n > 0)
+		setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &one,
+		    sizeof(one));
 	if (d->from_n > 0 && bind(fd, (const struct sockaddr *)&d->from,
 	    d->from_n) != 0)
 		return errno;

@@ -62,7 +62,7 @@ relay_take_authorities(struct span pem)
 	text_free(&why);
 }
 
-/* ---- routes ------------------------------------------------------------------ */
+/* ---- routes -------------------------------------------------------------- */
 
 struct relay_rules *
 relay_rules_take(void)

@@ -56,7 +56,7 @@ struct place {
 	int64_t ms_connect, ms_tls;
 };
 
-/* ---- failures -------------------------------------------------------------- */
+/* ---- failures ------------------------------------------------------------ */
 
 static void PRINTF_LIKE(5, 6)
 failed(struct attempt *a, enum failure_rank rank, enum relay_outcome outcome,
@@ -110,7 +110,7 @@ broke(struct attempt *a, const struct place *p, struct smtp_client *client,
 	    SPAN_ARG(smtp_client_why(client)));
 }
 
-/* ---- one address: connect and greet ------------------------------------------ */
+/* ---- one address: connect and greet -------------------------------------- */
 
 static struct smtp_client_times
 times_of(const struct settings *s)
@@ -203,7 +203,7 @@ open_client(struct attempt *a, struct place *p)
 	return NULL;
 }
 
-/* ---- TLS ----------------------------------------------------------------------- */
+/* ---- TLS ----------------------------------------------------------------- */
 
 enum tls_step { TLS_GO_ON, TLS_GIVE_UP, TLS_AGAIN_WITHOUT };
 
@@ -293,7 +293,7 @@ check_require_tls(struct attempt *a, const struct place *p,
 	return 0;
 }
 
-/* ---- AUTH ------------------------------------------------------------------------ */
+/* ---- AUTH ---------------------------------------------------------------- */
 
 /* A refused login is the operator's to mend: mail waits meanwhile. */
 static int
@@ -326,7 +326,7 @@ log_in(struct attempt *a, const struct place *p, struct smtp_client *client)
 	return 0;
 }
 
-/* ---- one address ------------------------------------------------------------------ */
+/* ---- one address --------------------------------------------------------- */
 
 static void
 write_details(const struct attempt *a, const struct place *p,
@@ -401,7 +401,7 @@ try_place(struct attempt *a, struct place *p)
 	return NULL;
 }
 
-/* ---- one host ----------------------------------------------------------------------- */
+/* ---- one host ------------------------------------------------------------ */
 
 static bool
 may_connect(struct attempt *a, struct span host, const struct ip_address *ip)
@@ -537,7 +537,7 @@ try_host(struct attempt *a, const struct relay_host *host)
 	return c;
 }
 
-/* ---- the whole ------------------------------------------------------------------------ */
+/* ---- the whole ----------------------------------------------------------- */
 
 /* LMTP on this very machine: nothing lies between that TLS could guard. */
 static struct relay_connection *

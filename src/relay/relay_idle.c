@@ -20,7 +20,7 @@ static struct {
 	struct timer timer;
 } idle;
 
-/* ---- the lists ------------------------------------------------------------- */
+/* ---- the lists ----------------------------------------------------------- */
 
 static void
 chain_remove(struct relay_connection *c)
@@ -60,7 +60,7 @@ put_in(struct relay_connection *c)
 	idle.count++;
 }
 
-/* ---- their end --------------------------------------------------------------- */
+/* ---- their end ----------------------------------------------------------- */
 
 static void
 say_goodbye(void *arg)
@@ -87,7 +87,7 @@ on_time(struct timer *t)
 		timer_set(t, idle.oldest->until);
 }
 
-/* ---- in and out ---------------------------------------------------------------- */
+/* ---- in and out ---------------------------------------------------------- */
 
 void
 relay_idle_put(struct relay_connection **cp, int64_t keep_ms)

@@ -24,7 +24,7 @@ struct sending {
 	struct text head, converted;
 };
 
-/* ---- outcomes --------------------------------------------------------------- */
+/* ---- outcomes ------------------------------------------------------------ */
 
 static bool
 offered(const struct sending *s, unsigned what)
@@ -145,7 +145,7 @@ judge_destination(struct sending *s)
 		    m->mail_answer.text);
 }
 
-/* ---- what the server lacks ---------------------------------------------------- */
+/* ---- what the server lacks ----------------------------------------------- */
 
 static bool
 is_ascii(struct span s)
@@ -241,7 +241,7 @@ too_large(const struct sending *s)
 	    s->message.head.n + s->message.rest.n > o->size;
 }
 
-/* ---- the message as it will be sent ---------------------------------------------- */
+/* ---- the message as it will be sent -------------------------------------- */
 
 static void
 fill_message(struct sending *s, struct span message)
@@ -335,7 +335,7 @@ ready:
 	return 1;
 }
 
-/* ---- transactions ------------------------------------------------------------------ */
+/* ---- transactions -------------------------------------------------------- */
 
 /* Nothing was said of this message by a connection that had been used. */
 static bool

@@ -100,7 +100,7 @@ lead_nowhere(struct relay_target *t, struct arena *arena,
 	text_free(&reason);
 }
 
-/* ---- MX -------------------------------------------------------------------- */
+/* ---- MX ------------------------------------------------------------------ */
 
 /* The preference from which on a host is ourselves or behind us. */
 static uint32_t
@@ -201,7 +201,7 @@ find_mx(struct relay_target *t, const struct settings *s, struct arena *arena)
 	}
 }
 
-/* ---- the whole -------------------------------------------------------------- */
+/* ---- the whole ----------------------------------------------------------- */
 
 static void
 refuse(struct relay_target *t, struct arena *arena)

@@ -25,7 +25,7 @@
 #include <stdlib.h>
 
 enum {
-	LEASE_FIRST = 2,		/* envelopes, of a destination not known */
+	LEASE_FIRST = 2,		/* envelopes, of an unknown destination */
 	LEASE_MAX = 64,
 	LEASE_TIME = 50000,		/* us: what a lease should take */
 	LEASE_ROOM = 256 << 10,		/* bytes of messages along with it */
@@ -33,7 +33,7 @@ enum {
 	MESSAGE_MEMORY = 64 << 20,
 	ASK_TIME = 1000,		/* ms: when no note came */
 	REPORT_WAIT = 5,		/* ms: for more to be told along */
-	REPORT_PAUSE = 200,		/* ms, before a refused one is repeated */
+	REPORT_PAUSE = 200,		/* ms, before one is repeated */
 	REPORT_TRIES = 50,
 	FLUSH_TIME = 60000,		/* ms: what TLS reports will tell */
 };
@@ -60,7 +60,7 @@ struct worker {
 	struct fiber *reporter;		/* while it waits for more to tell */
 	bool hurry;			/* there will be no more */
 	bool settled;			/* no report is under way */
-	bool left;			/* its fiber is gone: reporter ends it */
+	bool left;			/* its fiber is gone: reporter ends */
 };
 
 static struct {
@@ -69,7 +69,7 @@ static struct {
 	size_t asking;			/* wait for an answer to queue_lease */
 	bool more;			/* a note came while they did */
 	bool started, stopping;
-	bool attached;			/* the store knows what we have in hand */
+	bool attached;			/* the store knows what is in hand */
 	struct timer ask, flush, grace;
 	void (*done)(void *);
 	void *done_arg;
@@ -78,7 +78,7 @@ static struct {
 static void hire(void);
 static void worker_free(struct worker *);
 
-/* ---- telling the store --------------------------------------------------------- */
+/* ---- telling the store --------------------------------------------------- */
 
 static void
 mark_settled(struct worker *w, const struct relay_report *r)
@@ -172,7 +172,7 @@ wait_settled(struct worker *w)
 	return w->settled;
 }
 
-/* ---- connections ------------------------------------------------------------------ */
+/* ---- connections --------------------------------------------------------- */
 
 static void
 let_go(struct worker *w)
@@ -221,7 +221,7 @@ get_connection(struct worker *w, uint32_t class, bool fresh,
 	    &w->connection, why);
 }
 
-/* ---- one message -------------------------------------------------------------------- */
+/* ---- one message --------------------------------------------------------- */
 
 /* The message, without its Return-Path. 1; 0 gone: nothing to send; -1. */
 static int
@@ -351,7 +351,7 @@ send_item(struct worker *w, struct item *item)
 		blob_release(&blob);
 }
 
-/* ---- a lease ----------------------------------------------------------------------------- */
+/* ---- a lease ------------------------------------------------------------- */
 
 static uint32_t
 how_many(const struct worker *w)
@@ -442,7 +442,7 @@ lease(struct worker *w)
 	return work_off(w);
 }
 
-/* ---- workers ------------------------------------------------------------------------------- */
+/* ---- workers ------------------------------------------------------------- */
 
 static void
 all_gone(void *arg)
@@ -518,7 +518,7 @@ hire(void)
 		worker_free(w);
 }
 
-/* ---- the store, there again ----------------------------------------------------------------- */
+/* ---- the store, there again ---------------------------------------------- */
 
 static void
 list_tokens(struct text *out)
@@ -565,7 +565,7 @@ relay_store_attached(void)
 		fiber_start(resume, NULL);
 }
 
-/* ---- life -------------------------------------------------------------------------------------- */
+/* ---- life ---------------------------------------------------------------- */
 
 void
 relay_ready(void)

@@ -17,7 +17,7 @@
 static struct arena *arena;
 static struct settings settings;
 
-/* ---- via -------------------------------------------------------------------- */
+/* ---- via ----------------------------------------------------------------- */
 
 static void
 via_is_read(void **state)
@@ -92,7 +92,7 @@ literals_are_addresses(void **state)
 	assert_int_equal(relay_literal(SPAN("example.org"), &ip), 0);
 }
 
-/* ---- MX ----------------------------------------------------------------------- */
+/* ---- MX ------------------------------------------------------------------ */
 
 static struct relay_target
 hosts_of(const struct dns_mx *mx, size_t n)
@@ -150,7 +150,7 @@ we_are_not_asked_ourselves(void **state)
 	assert_true(span_starts(t.nowhere.reason, SPAN("5.4.6 ")));
 }
 
-/* ---- with the DNS ------------------------------------------------------------------ */
+/* ---- with the DNS -------------------------------------------------------- */
 
 /* One answer to every question for MX. */
 static struct {
@@ -286,7 +286,7 @@ routes_lead_elsewhere(void **state)
 	routes_free(&r);
 }
 
-/* ---- addresses ----------------------------------------------------------------------- */
+/* ---- addresses ----------------------------------------------------------- */
 
 static struct ip_address
 ip(const char *text)
@@ -339,7 +339,7 @@ families_take_turns(void **state)
 	assert_int_equal(relay_interleave(NULL, 0, NULL, 0, out, 2), 0);
 }
 
-/* ---- what is told ------------------------------------------------------------------------ */
+/* ---- what is told -------------------------------------------------------- */
 
 static struct relay_nowhere
 failure(enum relay_outcome outcome, enum destination_state state,

@@ -26,7 +26,7 @@ enum { ENVELOPES_MAX = 64, OUTCOMES_MAX = 256, TURNS_MAX = 20000 };
 
 static const char text[] = "From: <ann@example.org>\r\n\r\nhello\r\n";
 
-/* ---- the store ------------------------------------------------------------ */
+/* ---- the store ----------------------------------------------------------- */
 
 static struct {
 	struct server *server;
@@ -209,13 +209,13 @@ all_reported(void)
 	return true;
 }
 
-/* ---- the server --------------------------------------------------------------- */
+/* ---- the server ---------------------------------------------------------- */
 
 /* What it says in each state; NULL: the usual. "drop" and "stall" do that. */
 static struct script {
 	const char *greeting, *hello, *mail, *rcpt, *data, *dot;
 	const char *second_rcpt;	/* for all but the first */
-	const char *second_mail;	/* for all but the first of a connection */
+	const char *second_mail;	/* for all but the first there */
 	const char *offers;		/* lines of EHLO: "250-...\r\n" */
 	bool lmtp;
 } script;
@@ -348,7 +348,7 @@ on_connection(struct watch *w, uint32_t events)
 	fiber_start(seat, stream_socket(fd));
 }
 
-/* ---- running ---------------------------------------------------------------------- */
+/* ---- running ------------------------------------------------------------- */
 
 static char destination[] = "here/";
 
@@ -389,7 +389,7 @@ heard(const char *what)
 	    SIZE_MAX;
 }
 
-/* ---- the tests ------------------------------------------------------------------------ */
+/* ---- the tests ----------------------------------------------------------- */
 
 static void
 a_message_goes_out(void **state)
@@ -683,7 +683,7 @@ a_connection_is_left_in_good_order(void **state)
 	assert_int_equal(relay_connections(), 0);
 }
 
-/* ---- the surroundings --------------------------------------------------------------------- */
+/* ---- the surroundings ---------------------------------------------------- */
 
 static void
 open_peer(void)

@@ -31,7 +31,7 @@ now(void *arg)
 	return &control_self()->settings;
 }
 
-/* ---- what the supervisor tells -------------------------------------------------- */
+/* ---- what the supervisor tells ------------------------------------------- */
 
 static void
 on_queue_ready(void *arg, const void *note)
@@ -82,7 +82,7 @@ on_peer(enum role_bit role, unsigned instance, int fd)
 		close(fd);
 }
 
-/* ---- life ------------------------------------------------------------------------- */
+/* ---- life ---------------------------------------------------------------- */
 
 static void
 on_gauges(struct timer *t)
