@@ -348,6 +348,33 @@ def test_a_smarthost_wants_a_login(tmp_path):
         assert "4.7.8" in outcome(p, "deferred")
 
 
+# ---- from one of us to another ----------------------------------------------------------
+
+def test_from_one_postrider_to_another():
+    """By MX, with TLS and all extensions; a recipient that is not there comes
+    back as a bounce."""
+    with Postrider(domain="there.test", accounts=("eve",),
+                   settings=NO_DNS + "dkim.sign = no\n"
+                   "listen.smtp = 127.0.0.1:25\n"
+                   "auth.plaintext_on_loopback = yes\n") as there:
+        zones = {"there.test": "@ MX 10 mx\nmx A 127.0.0.1\n"}
+        with Dns(zones) as dns, Postrider(
+                settings=dns.settings + QUICK +
+                f"relay.port = {there.port('smtp')}\n") as p:
+            submit(p, "eve@there.test")
+            trace = outcome(p, "sent")
+            assert "tls=TLSv1.3" in trace and "mx.there.test" in trace
+            with imaplib.IMAP4("127.0.0.1", there.port("imap")) as imap:
+                imap.login("eve@there.test", PASSWORD)
+                eventually(lambda: imap.select("INBOX")[1] == [b"1"])
+                text = imap.fetch("1", "(BODY.PEEK[])")[1][0][1].decode()
+            assert text.startswith(f"Return-Path: <{ANN}>\r\n")
+            assert "ESMTPS" in text
+            submit(p, "nobody@there.test")
+            assert "5.1.1" in outcome(p, "failed")
+            assert "Action: failed" in eventually(lambda: inbox(p))
+
+
 # ---- deaths -----------------------------------------------------------------------------
 
 @pytest.mark.parametrize("role", ["relay", "store", "resolver", "signer"])
