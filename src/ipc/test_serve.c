@@ -508,6 +508,35 @@ test_gone(void **state)
 	finish(s, h);
 }
 
+/* relay is told by the one note that it has, of lost ones too. */
+static void
+test_queue_ready(void **state)
+{
+	struct house *h = house_open();
+	struct server *s = serve(h);
+	int fd = join(s, RELAY);
+	struct pollfd p = { fd, POLLIN, 0 };
+	struct frame_in f;
+	size_t sent = 0, got = 0;
+
+	(void)state;
+	assert_int_equal(server_note_queue_ready(s, 1000), 0);
+	while (server_note_queue_ready(s, 1) == 1)
+		sent++;
+	assert_true(sent > 0);
+	assert_int_equal(server_note_queue_ready(s, 1), -1);
+	while (got <= sent) {
+		assert_int_equal(poll(&p, 1, 10000), 1);
+		assert_int_equal(frame_receive(fd, &f, buffer, false), 1);
+		assert_true(f.verb == VERB_hello ||
+		    f.verb == VERB_queue_ready);
+		got += f.verb == VERB_queue_ready;
+	}
+	assert_int_equal(got, sent + 1);
+	close(fd);
+	finish(s, h);
+}
+
 /* A peer that does not read loses notes, and is told so once it does. */
 static void
 test_lost_notes(void **state)
@@ -660,6 +689,7 @@ main(void)
 		cmocka_unit_test(test_beyond_credits),
 		cmocka_unit_test(test_gone),
 		cmocka_unit_test(test_lost_notes),
+		cmocka_unit_test(test_queue_ready),
 		cmocka_unit_test(test_slow_reader),
 		cmocka_unit_test(test_listen),
 		cmocka_unit_test(test_on_loop),

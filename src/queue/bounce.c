@@ -38,7 +38,7 @@ static const struct {
 	    "You asked to be told what became of your message.\r\n" },
 };
 static const struct {
-	const char *name, *standard;	/* standard: status where none is said */
+	const char *name, *standard;	/* the status where none is said */
 	const char *words;
 } actions[BOUNCE_ACTIONS] = {
 	[BOUNCE_IS_FAILED] = { "failed", "5.0.0", "no reason" },

@@ -43,7 +43,7 @@ struct bounce {
 	int64_t retry_until;		/* seconds; when delayed */
 	const struct envelope *envelope;
 	const struct bounce_fate *fates;	/* of each recipient */
-	struct span original;		/* the message as it came, or its header */
+	struct span original;		/* the message, or its header */
 	bool whole;			/* return all of it (RET=FULL) */
 	struct token token;		/* of the notification itself */
 };

@@ -61,7 +61,7 @@ struct destination {
 };
 
 struct flow {
-	struct dispatch_link link;	/* in the ring, when it has cells there */
+	struct dispatch_link link;	/* in the ring, if it has cells */
 	struct dispatch_link ready, express;
 	uint64_t id;
 	size_t cells;
@@ -90,7 +90,8 @@ struct dispatch {
 /* ---- rings --------------------------------------------------------------- */
 
 #define OF(link_, type, member)						\
-	((struct type *)(void *)((char *)(link_) - offsetof(struct type, member)))
+	((struct type *)(void *)((char *)(link_) -			\
+	    offsetof(struct type, member)))
 
 static void
 ring_init(struct dispatch_link *ring)

@@ -139,7 +139,8 @@ envelope_decode(struct span record, struct arena *arena, struct envelope *e)
 	e->reason = get_bytes(&c, REASON_LIMIT);
 	if (c.bad || (unsigned)e->state >= ENVELOPE_STATES ||
 	    e->prefix > e->size || e->priority < -PRIORITY_MAX ||
-	    e->priority > PRIORITY_MAX || e->arrived < 0 || e->arrived > INT64_MAX / 4 ||
+	    e->priority > PRIORITY_MAX || e->arrived < 0 ||
+	    e->arrived > INT64_MAX / 4 ||
 	    e->release_at < 0 || e->release_at > TIME_MAX)
 		return 0;
 	rc = decode_recipients(&c, arena, e);

@@ -60,20 +60,20 @@ struct envelope {
 	uint64_t thread;
 	uint64_t account;		/* who submitted it; 0: from outside */
 	int64_t priority;		/* RFC 6710: -9 to 9 */
-	int64_t deliver_by;		/* RFC 2852: seconds since 1970; 0 none */
-	int64_t release_at;		/* RFC 4865: not before; 0 at once. Its
-					   time in the queue counts from then */
+	int64_t deliver_by;		/* RFC 2852: seconds; 0 none */
+	int64_t release_at;		/* RFC 4865: not before; 0 at once.
+					   Its time here counts from then */
 	enum envelope_state state;
 	uint32_t attempts;		/* that have ended */
 	bool warned;			/* the sender was told of the delay */
 	int64_t next_attempt;		/* seconds since 1970 UTC */
-	struct span domain;		/* of all recipients, outside; "" here */
-	struct span head;		/* fields to be sent before the message */
+	struct span domain;		/* of its recipients; "" here */
+	struct span head;		/* fields sent before the message */
 	struct span envid;		/* RFC 3461, decoded; "" none */
 	struct span sender;		/* "" is the null sender */
 	struct span message_id;		/* of the header, with its angles */
 	struct span trace;		/* how it came: name=value fields */
-	struct span delivered_to;	/* its Delivered-To fields, one a line */
+	struct span delivered_to;	/* Delivered-To fields, one a line */
 	struct span reason;		/* of its state; "" none */
 	struct envelope_recipient *recipients;
 	size_t count;

@@ -167,7 +167,8 @@ test_success(void **state)
 	struct envelope e = sample();
 	struct text out = TEXT_INIT(0);
 	struct envelope_recipient all[3] = {
-		{ .address = SPAN("a@x.test") }, { .address = SPAN("b@x.test") },
+		{ .address = SPAN("a@x.test") },
+		{ .address = SPAN("b@x.test") },
 		{ .address = SPAN("c@x.test") },
 	};
 

@@ -178,6 +178,10 @@ add_queue_metrics(struct text *out, struct queue *queue)
 	add_metric(out, "queue_waiting", "gauge", waiting);
 	add_metric(out, "queue_accepted_total", "counter", c.accepted);
 	add_metric(out, "queue_delivered_total", "counter", c.delivered);
+	add_metric(out, "queue_sent_total", "counter", c.sent);
+	add_metric(out, "queue_dropped_total", "counter", c.dropped);
+	add_metric(out, "queue_leases_total", "counter", c.leases);
+	add_metric(out, "queue_leases_lost_total", "counter", c.leases_lost);
 	add_metric(out, "queue_deferred_total", "counter", c.deferred);
 	add_metric(out, "queue_held_total", "counter", c.held);
 	add_metric(out, "queue_returned_total", "counter", c.bounced);

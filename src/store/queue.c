@@ -34,7 +34,7 @@ enum {
 	LINGER_MS = 2,			/* how long a worker waits for more */
 	LINGER_READY = 16,		/* so many do not wait for that */
 	RETRY_MAX = 1000,		/* envelopes that are tried at once */
-	RESUME_MS = 5000,		/* how long relay has to say what it has */
+	RESUME_MS = 5000,		/* relay has to say what it has */
 };
 
 /* A record at hand. */

@@ -53,7 +53,7 @@ struct queue_entry {
 	ticket_t ticket;		/* of its acceptance */
 	uint8_t state;			/* enum entry_state */
 	bool lease;			/* `at` counts it as under way */
-	bool hurry;			/* tried now, whatever its record says */
+	bool hurry;			/* now, whatever its record says */
 };
 
 struct queue_counts {

@@ -28,7 +28,7 @@ token_of(unsigned n)
 	return token;
 }
 
-/* -- a relay of the test's own ---------------------------------------------- */
+/* -- a relay of the test's own --------------------------------------------- */
 
 enum { LEASES = 64 };
 
@@ -41,8 +41,8 @@ struct leased {
 };
 
 static void
-resume(struct fixture *f, const struct caller *who, const struct token *tokens,
-    size_t n)
+resume(struct fixture *f, const struct caller *who,
+    const struct token *tokens, size_t n)
 {
 	struct queue_resume_request req = { .tokens = BLOB_OF(span_of(tokens,
 	    n * sizeof(*tokens))) };
@@ -135,7 +135,7 @@ report(struct fixture *f, const struct leased *l, struct said said,
 	queue_settle(f->store->queue);
 }
 
-/* -- mail of Ann's ------------------------------------------------------------ */
+/* -- mail of Ann's --------------------------------------------------------- */
 
 struct mail {
 	unsigned n;
@@ -212,7 +212,7 @@ test_parts(void **state)
 	assert_string_equal(l.destination, "one.test");
 	assert_int_equal(l.envelopes[0].count, 2);
 	assert_int_equal(l.envelopes[0].prefix, PREFIX);
-	assert_true(span_is(l.bodies[0], BODY + PREFIX));
+	assert_true(span_is(l.bodies[0], &BODY[PREFIX]));
 	report(&h.f, &l, sent, DESTINATION_FINE);
 	assert_int_equal(lease(&h.f, 10, &l), 1);
 	assert_string_equal(l.destination, "two.test");
@@ -227,7 +227,7 @@ test_parts(void **state)
 	house_close(&h);
 }
 
-/* -- retries, on the test's clock -------------------------------------------- */
+/* -- retries, on the test's clock ------------------------------------------ */
 
 static walltime_t wall;
 static int64_t mono;
@@ -357,7 +357,7 @@ test_down(void **state)
 	house_close(&h);
 }
 
-/* -- what the sender hears ----------------------------------------------------- */
+/* -- what the sender hears ------------------------------------------------- */
 
 /* The newest message in Ann's INBOX. */
 static struct span
@@ -414,7 +414,8 @@ test_returned(void **state)
 	    "Status: 5.1.1\r\nRemote-MTA: dns; mx.example.org\r\n"
 	    "Diagnostic-Code: smtp; 550 5.1.1 no such user\r\n");
 	says(&h, "Final-Recipient: rfc822; y@one.test");
-	says(&h, "Content-Type: message/rfc822\r\n\r\nSubject: hi\r\n\r\nhello");
+	says(&h, "Content-Type: message/rfc822\r\n\r\n"
+	    "Subject: hi\r\n\r\nhello");
 	assert_int_equal(h.f.store->queue->live.n, 0);
 	house_close(&h);
 }
@@ -525,7 +526,7 @@ test_times(void **state)
 	house_close(&h);
 }
 
-/* -- where to ------------------------------------------------------------------ */
+/* -- where to -------------------------------------------------------------- */
 
 static void
 test_strangers(void **state)
@@ -623,7 +624,8 @@ test_routes(void **state)
 	set_routes(&h, "route { rules { recipient = \"one.test two.test\"; "
 	    "tls = verify }\n boss { recipient = \"boss@\"; "
 	    "via = \"smtp:[192.0.2.9]\" } }");
-	send_one(&h, 1, "x@one.test boss@three.test boss@four.test z@five.test");
+	send_one(&h, 1, "x@one.test boss@three.test boss@four.test "
+	    "z@five.test");
 	assert_int_equal(lease(&h.f, 9, &l), 1);
 	assert_string_equal(l.destination, "rules/one.test");
 	/* One place, two domains: two envelopes, on one connection. */
@@ -660,7 +662,7 @@ test_onward(void **state)
 	assert_int_equal(l.envelopes[0].count, 2);
 	assert_true(span_is(l.envelopes[0].head,
 	    "Delivered-To: away@example.test\r\n"));
-	assert_true(span_is(l.bodies[0], BODY + PREFIX));
+	assert_true(span_is(l.bodies[0], &BODY[PREFIX]));
 	assert_int_equal(l.envelopes[0].recipients[0].notify, NOTIFY_NEVER);
 	assert_true(span_is(l.envelopes[0].recipients[0].original,
 	    "rfc822;away@example.test"));
@@ -672,7 +674,7 @@ test_onward(void **state)
 	house_close(&h);
 }
 
-/* -- what relay may not do, and what becomes of its leases ---------------------- */
+/* -- what relay may not do, and what becomes of its leases ----------------- */
 
 static enum result
 body_as(struct fixture *f, const struct caller *who, struct token token,
@@ -813,7 +815,7 @@ test_no_resume(void **state)
 	house_close(&h);
 }
 
-/* -- the operator --------------------------------------------------------------- */
+/* -- the operator ---------------------------------------------------------- */
 
 static void
 test_operator(void **state)

@@ -69,6 +69,8 @@ trace_accepted(struct text *rows, const struct envelope *e)
 
 	text_printf(&text, "from=<%.*s> size=%" PRIu64 " recipients=%zu",
 	    SPAN_ARG(e->sender), e->size, e->count);
+	if (e->domain.n > 0)
+		text_printf(&text, " for=%.*s", SPAN_ARG(e->domain));
 	if (e->message_id.n > 0)
 		text_printf(&text, " message_id=%.*s",
 		    SPAN_ARG(e->message_id));
