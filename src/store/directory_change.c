@@ -10,11 +10,11 @@
 #include "ipc/wire.h"
 
 void
-change_begin(struct change *c, struct directory *d)
+change_begin(struct directory_change *c, struct directory *d)
 {
 	uint64_t version = 0;
 
-	*c = (struct change){ .directory = d };
+	*c = (struct directory_change){ .directory = d };
 	c->arena = arena_new(4 << 20);
 	c->key = TEXT_INIT(ENGINE_KEY_MAX);
 	c->record = TEXT_INIT(ENGINE_VALUE_MAX);
@@ -33,7 +33,7 @@ engine_failed(void)
 }
 
 enum result
-change_end(struct change *c, enum result result)
+change_end(struct directory_change *c, enum result result)
 {
 	struct engine *engine = c->directory->store->engine;
 	ticket_t ticket = 0;
@@ -59,7 +59,7 @@ change_end(struct change *c, enum result result)
 }
 
 static void
-put_domain(struct change *c, struct span domain,
+put_domain(struct directory_change *c, struct span domain,
     const struct domain_record *record)
 {
 	text_clear(&c->record);
@@ -69,7 +69,7 @@ put_domain(struct change *c, struct span domain,
 }
 
 void
-put_name(struct change *c, const struct name *name,
+put_name(struct directory_change *c, const struct name *name,
     const struct name_record *record)
 {
 	text_clear(&c->record);
@@ -79,7 +79,7 @@ put_name(struct change *c, const struct name *name,
 }
 
 void
-put_account(struct change *c, const struct account *account)
+put_account(struct directory_change *c, const struct account *account)
 {
 	text_clear(&c->record);
 	account_encode(&c->record, account);
@@ -101,7 +101,7 @@ directory_domain_add(struct directory *d, struct span text)
 {
 	struct domain_record record = { clock_wall_seconds(), 0 }, old;
 	struct span domain, first;
-	struct change c;
+	struct directory_change c;
 	enum result result;
 
 	change_begin(&c, d);
@@ -122,7 +122,7 @@ directory_domain_add(struct directory *d, struct span text)
 
 /* 1 a name stands in the domain, 0 none, -1. */
 static int
-domain_in_use(struct change *c, struct span domain)
+domain_in_use(struct directory_change *c, struct span domain)
 {
 	struct text to = TEXT_INIT(ENGINE_KEY_MAX);
 	struct span key, value;
@@ -141,7 +141,7 @@ domain_in_use(struct change *c, struct span domain)
 
 /* Another domain for logins without one: the first in order, if any. */
 static void
-replace_default(struct change *c, struct span gone)
+replace_default(struct directory_change *c, struct span gone)
 {
 	struct span key, value;
 	struct scan *scan = scan_open(c->directory->store->engine,
@@ -163,7 +163,7 @@ directory_domain_remove(struct directory *d, struct span text)
 {
 	struct domain_record record;
 	struct span domain, first;
-	struct change c;
+	struct directory_change c;
 	enum result result;
 	int rc;
 
@@ -189,8 +189,8 @@ directory_domain_remove(struct directory *d, struct span text)
 /* -- accounts ------------------------------------------------------------ */
 
 enum result
-free_name(struct change *c, struct span address, bool all, struct name *name,
-    struct domain_record *domain)
+free_name(struct directory_change *c, struct span address, bool all,
+    struct name *name, struct domain_record *domain)
 {
 	struct name_record old;
 	enum result result;
@@ -216,7 +216,7 @@ account_insert(struct directory *d, struct span address,
 {
 	struct domain_record domain;
 	struct account account;
-	struct change c;
+	struct directory_change c;
 	struct name name;
 	enum result result;
 
@@ -241,7 +241,7 @@ static enum result
 account_possible(struct directory *d, struct span address)
 {
 	struct domain_record domain;
-	struct change c;
+	struct directory_change c;
 	struct name name;
 	enum result result;
 
@@ -270,8 +270,8 @@ directory_account_add(struct directory *d, struct span address,
 }
 
 enum result
-named_account(struct change *c, struct span address, struct name *name,
-    struct account *account)
+named_account(struct directory_change *c, struct span address,
+    struct name *name, struct account *account)
 {
 	struct name_record record;
 	enum result result;
@@ -291,7 +291,8 @@ named_account(struct change *c, struct span address, struct name *name,
 
 /* postmaster's last resort: the oldest account left in the domain. */
 static enum result
-replace_first_account(struct change *c, struct span domain, uint64_t gone)
+replace_first_account(struct directory_change *c, struct span domain,
+    uint64_t gone)
 {
 	struct domain_record record;
 	struct name_record name;
@@ -326,7 +327,7 @@ static enum result
 account_unname(struct directory *d, struct span address, uint64_t *id)
 {
 	struct account account;
-	struct change c;
+	struct directory_change c;
 	struct name name;
 	enum result result;
 
@@ -356,7 +357,7 @@ account_clear(struct directory *d, uint64_t id)
 {
 	enum result result = mailboxes_remove_account(d->store->mailboxes,
 	    id);
-	struct change c;
+	struct directory_change c;
 
 	if (result != RESULT_OK && result != RESULT_NOT_FOUND)
 		return result;
@@ -400,7 +401,7 @@ directory_account_password(struct directory *d, struct span address,
     struct span credentials)
 {
 	struct account account;
-	struct change c;
+	struct directory_change c;
 	struct name name;
 	enum result result;
 
@@ -417,7 +418,7 @@ directory_account_password(struct directory *d, struct span address,
 /* -- aliases ------------------------------------------------------------- */
 
 enum result
-clean_targets(struct change *c, struct span targets, struct text *out,
+clean_targets(struct directory_change *c, struct span targets, struct text *out,
     struct span *bad)
 {
 	size_t count = 0;
@@ -446,7 +447,7 @@ clean_targets(struct change *c, struct span targets, struct text *out,
 }
 
 enum result
-checked_targets(struct change *c, const struct name *name,
+checked_targets(struct directory_change *c, const struct name *name,
     struct span targets, struct text *out, struct span *bad)
 {
 	size_t places;
@@ -457,8 +458,8 @@ checked_targets(struct change *c, const struct name *name,
 }
 
 static enum result
-alias_insert(struct change *c, struct span address, struct span targets,
-    struct text *clean, struct span *bad)
+alias_insert(struct directory_change *c, struct span address,
+    struct span targets, struct text *clean, struct span *bad)
 {
 	struct domain_record domain;
 	struct name name;
@@ -481,7 +482,7 @@ directory_alias_add(struct directory *d, struct span address,
 {
 	struct text clean = TEXT_INIT(TARGETS_LIMIT);
 	struct span bad = SPAN_EMPTY;
-	struct change c;
+	struct directory_change c;
 	enum result result;
 
 	change_begin(&c, d);
@@ -497,7 +498,7 @@ enum result
 directory_alias_remove(struct directory *d, struct span address)
 {
 	struct name_record record;
-	struct change c;
+	struct directory_change c;
 	struct name name;
 	enum result result;
 

@@ -16,8 +16,8 @@
 /* -- forwarding ---------------------------------------------------------- */
 
 static enum result
-forward_update(struct change *c, struct span address, struct span targets,
-    bool keep, struct text *clean, struct span *bad)
+forward_update(struct directory_change *c, struct span address,
+    struct span targets, bool keep, struct text *clean, struct span *bad)
 {
 	struct name_record record;
 	struct account account;
@@ -44,7 +44,7 @@ directory_forward(struct directory *d, struct span address,
 {
 	struct text clean = TEXT_INIT(TARGETS_LIMIT);
 	struct span bad = SPAN_EMPTY;
-	struct change c;
+	struct directory_change c;
 	enum result result;
 
 	change_begin(&c, d);
@@ -75,7 +75,7 @@ directory_limit(struct directory *d, struct span address, uint64_t messages,
     uint64_t recipients)
 {
 	struct account account;
-	struct change c;
+	struct directory_change c;
 	struct name name;
 	enum result result;
 
@@ -110,7 +110,7 @@ verb_account_limit(void *arg, const struct caller *caller,
 
 /* The group of that name, or that there is none yet. */
 static enum result
-find_group(struct change *c, struct span address, struct name *name,
+find_group(struct directory_change *c, struct span address, struct name *name,
     struct name_record *record, bool *made)
 {
 	struct domain_record domain;
@@ -128,8 +128,8 @@ find_group(struct change *c, struct span address, struct name *name,
 }
 
 static enum result
-group_update(struct change *c, struct span address, struct span members,
-    uint32_t who, bool *made, struct text *clean, struct span *bad)
+group_update(struct directory_change *c, struct span address,
+    struct span members, uint32_t who, bool *made, struct text *clean, struct span *bad)
 {
 	struct name_record record;
 	struct name name;
@@ -162,7 +162,7 @@ directory_group_set(struct directory *d, struct span address,
 {
 	struct text clean = TEXT_INIT(TARGETS_LIMIT);
 	struct span bad = SPAN_EMPTY;
-	struct change c;
+	struct directory_change c;
 	enum result result;
 
 	*made = false;

@@ -92,39 +92,40 @@ enum result expand_targets(struct directory *, const struct name *pretend,
 
 /* -- directory_change.c: for what else changes the directory ------------- */
 /* A batch being built, and what its records are made of. */
-struct change {
+struct directory_change {
 	struct directory *directory;
 	struct arena *arena;
 	struct batch *batch;
 	struct text key, record;
 };
-void change_begin(struct change *, struct directory *);	/* takes the lock */
+/* Takes the lock. */
+void change_begin(struct directory_change *, struct directory *);
 /* Commit when `result` is fine; release everything; the result of it all. */
-enum result change_end(struct change *, enum result);
-void put_name(struct change *, const struct name *,
+enum result change_end(struct directory_change *, enum result);
+void put_name(struct directory_change *, const struct name *,
     const struct name_record *);
-void put_account(struct change *, const struct account *);
+void put_account(struct directory_change *, const struct account *);
 /* An answer to a read, when the thing should be there. */
 enum result wanted(int rc);
 /* A name that may be made: parsed, in a domain of ours, not there yet. */
-enum result free_name(struct change *, struct span address, bool all,
+enum result free_name(struct directory_change *, struct span address, bool all,
     struct name *, struct domain_record *);
 /* The account behind exactly this name. */
-enum result named_account(struct change *, struct span address,
+enum result named_account(struct directory_change *, struct span address,
     struct name *, struct account *);
 /* The targets in their written form, one a line. */
-enum result clean_targets(struct change *, struct span targets,
+enum result clean_targets(struct directory_change *, struct span targets,
     struct text *out, struct span *bad);
 
 /*
  * The same, checked: each leads somewhere, and none back to `name`. *bad is
  * the one that does not.
  */
-enum result checked_targets(struct change *, const struct name *,
+enum result checked_targets(struct directory_change *, const struct name *,
     struct span targets, struct text *out, struct span *bad);
 
 /* -- mask.c -------------------------------------------------------------- */
 /* The masks of an account that is going away: into the batch. 1, -1. */
-int masks_drop(struct change *, uint64_t account);
+int masks_drop(struct directory_change *, uint64_t account);
 
 #endif

@@ -278,7 +278,7 @@ count_masks(struct engine *engine, uint64_t account)
 
 /* Their names, notes and numbers: the last are another partition's. */
 int
-masks_drop(struct change *c, uint64_t account)
+masks_drop(struct directory_change *c, uint64_t account)
 {
 	struct engine *engine = c->directory->store->engine;
 	struct batch *uses = batch_new(senders);
@@ -333,7 +333,8 @@ random_local(struct arena *arena)
 }
 
 static enum result
-pick_name(struct change *c, const struct account *owner, struct name *name)
+pick_name(struct directory_change *c, const struct account *owner,
+    struct name *name)
 {
 	struct domain_record domain;
 	struct name own;
@@ -353,7 +354,7 @@ pick_name(struct change *c, const struct account *owner, struct name *name)
 }
 
 static void
-put_note(struct change *c, uint64_t account, const struct name *name,
+put_note(struct directory_change *c, uint64_t account, const struct name *name,
     int64_t created, struct span note)
 {
 	struct text place = TEXT_INIT(ENGINE_KEY_MAX);
@@ -367,7 +368,8 @@ put_note(struct change *c, uint64_t account, const struct name *name,
 }
 
 static enum result
-add_mask(struct change *c, uint64_t id, struct span note, struct name *name)
+add_mask(struct directory_change *c, uint64_t id, struct span note,
+    struct name *name)
 {
 	struct store *store = c->directory->store;
 	int64_t now = clock_wall_seconds(), count;
@@ -396,7 +398,7 @@ verb_mask_add(void *arg, const struct caller *caller, struct arena *arena,
 {
 	struct store *store = arg;
 	struct holder holder;
-	struct change c;
+	struct directory_change c;
 	struct name name = { 0 };
 
 	(void)caller;
@@ -413,7 +415,7 @@ verb_mask_add(void *arg, const struct caller *caller, struct arena *arena,
 /* -- killing and reviving ------------------------------------------------ */
 
 static enum result
-set_mask(struct change *c, uint64_t account, struct span address,
+set_mask(struct directory_change *c, uint64_t account, struct span address,
     bool active)
 {
 	struct name_record record;
@@ -440,7 +442,7 @@ verb_mask_set(void *arg, const struct caller *caller, struct arena *arena,
 {
 	struct store *store = arg;
 	struct holder holder;
-	struct change c;
+	struct directory_change c;
 
 	(void)caller, (void)arena;
 	if (grant_check(store, &req->grant, &holder) != 1) {
