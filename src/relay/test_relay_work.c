@@ -754,6 +754,34 @@ setup(void **state)
 	return store.resumed > 0 ? 0 : -1;
 }
 
+static void
+set_true(void *arg)
+{
+	*(bool *)arg = true;
+}
+
+/* A graceful stop: nobody is left, and nothing is held. */
+static int
+teardown(void **state)
+{
+	bool stopped = false;
+
+	begin(state);
+	relay_stop(5000, set_true, &stopped);
+	for (int i = 0; i < TURNS_MAX && !stopped; i++)
+		loop_turn(10);
+	for (int i = 0; i < TURNS_MAX && fiber_count() > 0; i++)
+		loop_turn(10);
+	watch_close(&peer.watch);
+	text_free(&peer.heard);
+	server_stop(store.server);
+	server_free(&store.server);
+	link_free(&store.link);
+	fiber_trim();
+	loop_close();
+	return stopped ? 0 : -1;
+}
+
 int
 main(void)
 {
@@ -778,5 +806,5 @@ main(void)
 		    begin),
 	};
 
-	return cmocka_run_group_tests(tests, setup, NULL);
+	return cmocka_run_group_tests(tests, setup, teardown);
 }
