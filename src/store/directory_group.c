@@ -129,7 +129,8 @@ find_group(struct directory_change *c, struct span address, struct name *name,
 
 static enum result
 group_update(struct directory_change *c, struct span address,
-    struct span members, uint32_t who, bool *made, struct text *clean, struct span *bad)
+    struct span members, uint32_t who, bool *made, struct text *clean,
+    struct span *bad)
 {
 	struct name_record record;
 	struct name name;
