@@ -2,16 +2,16 @@
 addresses, limits of a minute, mail kept for later and for others."""
 import imaplib
 import os
+import shutil
 import smtplib
 import socket
-import ssl
 import struct
 import subprocess
 import time
 
 import pytest
 from harness import (DOMAIN, PASSWORD, Postrider, eventually, has_field,
-                     message, sasl_plain)
+                     message)
 from internet import Dns
 
 ANN, BOB = f"ann@{DOMAIN}", f"bob@{DOMAIN}"
@@ -146,11 +146,20 @@ def test_a_socket_is_made_anew(behind):
             assert s.noop()[0] == 250
 
 
+def does_not_start(settings):
+    """What it says then."""
+    p = Postrider(settings=settings)
+    try:
+        p.start(wait=False)
+        assert p.process.wait(20) != 0
+        return p.log()
+    finally:
+        shutil.rmtree(p.home, ignore_errors=True)
+
+
 def test_paths_are_for_lmtp_alone():
-    p = Postrider(settings='listen { smtp = "unix:smtp.sock"; }')
-    p.start(wait=False)
-    assert p.process.wait(20) != 0
-    assert "addresses with ports only" in p.log()
+    assert "addresses with ports only" in does_not_start(
+        'listen { smtp = "unix:smtp.sock"; }')
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="namespaces are root's")
@@ -250,10 +259,8 @@ def test_others_need_none(proxied):
 
 
 def test_a_slip_of_the_pen_is_refused():
-    p = Postrider(settings='smtp { trusted = "127.0.0.1/33"; }')
-    p.start(wait=False)
-    assert p.process.wait(20) != 0
-    assert "not an address or network: 127.0.0.1/33" in p.log()
+    assert "not an address or network: 127.0.0.1/33" in does_not_start(
+        'smtp { trusted = "127.0.0.1/33"; }')
 
 
 # -- submission --------------------------------------------------------------------

@@ -2,6 +2,8 @@
  * settings.c - every setting of Postrider, from the rows of settings.def.
  */
 #include "base/settings.h"
+
+#include "base/network.h"
 #include "base/routes.h"
 
 #include <fcntl.h>
@@ -117,6 +119,26 @@ set_once(void *arg, struct span name, struct span value, unsigned line,
 	return param_read(p, r->into, value, why) == 1;
 }
 
+/* Lists that addresses are compared with: a slip of the pen in one would
+ * never be noticed. */
+static int
+check_networks(const struct settings *s, struct text *why)
+{
+	const struct { const char *name, *list; } lists[] = {
+		{ "listen.proxy_from", s->listen_proxy_from },
+		{ "smtp.trusted", s->smtp_trusted },
+		{ "smtp.xclient_from", s->smtp_xclient_from },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(lists); i++) {
+		if (networks_check(span_str(lists[i].list), why) == 1)
+			continue;
+		text_printf(why, " (%s)", lists[i].name);
+		return 0;
+	}
+	return 1;
+}
+
 int
 settings_parse(struct settings *s, struct span file, struct text *why)
 {
@@ -126,6 +148,8 @@ settings_parse(struct settings *s, struct span file, struct text *why)
 
 	*copy = *s;
 	done = param_parse(file, set_once, &r, why);
+	if (done == 1)
+		done = check_networks(copy, why);
 	if (done == 1)
 		*s = *copy;
 	free(copy);

@@ -81,6 +81,19 @@ a_bad_file_changes_nothing(void **state)
 }
 
 static void
+networks_are_looked_at(void **state)
+{
+	(void)state;
+	assert_int_equal(settings_parse(&s, SPAN("smtp { trusted = "
+	    "\"192.0.2.0/24 ::1\"; }"), &why), 1);
+	assert_string_equal(s.smtp_trusted, "192.0.2.0/24 ::1");
+	assert_int_equal(settings_parse(&s, SPAN("listen { proxy_from = "
+	    "\"::1 localhost\"; }"), &why), 0);
+	assert_true(span_find(text_span(&why), SPAN("not an address or "
+	    "network: localhost (listen.proxy_from)"), 0) != SIZE_MAX);
+}
+
+static void
 files_are_read_over_the_defaults(void **state)
 {
 	char path[] = "/tmp/test_settings.XXXXXX";
@@ -137,6 +150,7 @@ main(void)
 		TEST(defaults_are_in_range),
 		TEST(encoding_comes_back),
 		TEST(a_bad_file_changes_nothing),
+		TEST(networks_are_looked_at),
 		TEST(files_are_read_over_the_defaults),
 		TEST(the_manual_has_every_row),
 	};

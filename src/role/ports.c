@@ -2,7 +2,6 @@
  * ports.c - binding everything the settings ask for.
  */
 #include "role/ports.h"
-#include "base/network.h"
 #include "role/child.h"
 #include "role/datadir.h"
 #include "role/listen.h"
@@ -93,27 +92,6 @@ bind_list(size_t i, unsigned offset, int directory, struct text *why)
 	return status;
 }
 
-/* Lists of addresses that are only compared with: a slip of the pen there
- * would never be noticed. */
-static int
-check_networks(struct text *why)
-{
-	const struct settings *s = &household.settings;
-	const struct { const char *name, *list; } lists[] = {
-		{ "listen.proxy_from", s->listen_proxy_from },
-		{ "smtp.trusted", s->smtp_trusted },
-		{ "smtp.xclient_from", s->smtp_xclient_from },
-	};
-
-	for (size_t i = 0; i < ARRAY_LEN(lists); i++) {
-		if (networks_check(span_str(lists[i].list), why) == 1)
-			continue;
-		text_printf(why, " (%s)", lists[i].name);
-		return EX_CONFIG;
-	}
-	return EX_OK;
-}
-
 static int
 bind_admin(enum protocol protocol, int directory, const char *name,
     struct text *why)
@@ -129,7 +107,7 @@ bind_admin(enum protocol protocol, int directory, const char *name,
 int
 ports_open(unsigned offset, int directory, struct text *why)
 {
-	int status = check_networks(why);
+	int status = EX_OK;
 
 	for (size_t i = 0; i < ARRAY_LEN(listens) && status == EX_OK; i++)
 		status = bind_list(i, offset, directory, why);

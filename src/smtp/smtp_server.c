@@ -1,12 +1,12 @@
 /*
  * smtp_server.c - an SMTP session from greeting to QUIT.
  *
- * RFC 5321 whole, as mx (port 25: anybody's mail for our recipients, never
- * any other) and as submission server (RFC 6409: a login before MAIL), with
- * PIPELINING (RFC 2920), ENHANCEDSTATUSCODES (RFC 2034) and what
- * smtp_command.h lists; and LMTP (RFC 2033), for a mail server in front of
- * us. The table below says when each verb may be spoken;
- * the handlers only do it.
+ * RFC 5321 whole, as mx (port 25: anybody's mail, for our recipients and for
+ * domains we are backup MX of, never any other) and as submission server (RFC
+ * 6409: a login before MAIL), with PIPELINING (RFC 2920), ENHANCEDSTATUSCODES
+ * (RFC 2034) and what smtp_command.h lists; and LMTP (RFC 2033), for a mail
+ * server in front of us. The table below says when each verb may be spoken and
+ * where it is offered; the handlers only do it.
  *
  * Replies are gathered and written together once no more input is at hand:
  * that is all PIPELINING asks for.
