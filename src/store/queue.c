@@ -948,6 +948,7 @@ load_one(void *arg, const struct envelope *envelope)
 	return on;
 }
 
+/* It delivers with the others when that is done. */
 static void *
 loader_thread(void *arg)
 {
@@ -961,7 +962,7 @@ loader_thread(void *arg)
 	pthread_cond_signal(&q->work);
 	pthread_cond_broadcast(&q->settled);
 	pthread_mutex_unlock(&q->lock);
-	return NULL;
+	return deliver_thread(q);
 }
 
 void
@@ -972,12 +973,11 @@ queue_start(struct queue *q)
 
 	if (n == 0)
 		n = (size_t)MAX(2, MIN(cpus, 16));
-	n = MIN(n, ARRAY_LEN(q->threads));
-	q->loading = true;
-	must(pthread_create(&q->loader, NULL, loader_thread, q) == 0);
+	n = MAX(2, MIN(n, ARRAY_LEN(q->threads)));
 	for (q->thread_count = 0; q->thread_count < n; q->thread_count++)
 		must(pthread_create(&q->threads[q->thread_count], NULL,
-		    deliver_thread, q) == 0);
+		    q->thread_count == 0 ? loader_thread : deliver_thread,
+		    q) == 0);
 }
 
 void
@@ -988,9 +988,6 @@ queue_stop(struct queue *q)
 	pthread_cond_broadcast(&q->work);
 	pthread_cond_broadcast(&q->more);
 	pthread_mutex_unlock(&q->lock);
-	if (q->loading)
-		pthread_join(q->loader, NULL);
-	q->loading = false;
 	for (size_t i = 0; i < q->thread_count; i++)
 		pthread_join(q->threads[i], NULL);
 	q->thread_count = 0;

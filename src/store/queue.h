@@ -80,8 +80,6 @@ struct queue {
 	bool loaded;			/* all that is on disk is live */
 	struct tokens ended;		/* meanwhile: not to be loaded */
 	struct queue_counts counts;
-	pthread_t loader;
-	bool loading;			/* there is that thread */
 	pthread_t threads[64];
 	size_t thread_count;
 };
