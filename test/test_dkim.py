@@ -61,6 +61,8 @@ class Sink:
                     say("354 go on")
                     self.take(f)
                     say("250 2.0.0 mine")
+                elif verb == b"RCPT" and b"nobody@" in line:
+                    say("550 5.1.1 nobody of that name")
                 elif verb == b"QUIT":
                     say("221 bye")
                     return
@@ -340,6 +342,31 @@ def test_nothing_is_signed_with_a_key_nobody_can_see():
         assert "dkim_key_not_in_dns domain=hidden.test" in o.server.log()
 
 
+def from_outside(server, sender, to, author):
+    with smtplib.SMTP("127.0.0.1", server.port("smtp"), timeout=30) as s:
+        s.sendmail(sender, [to], MESSAGES["simple"].replace(
+            f"<ann@{DOMAIN}>".encode(), f"<{author}>".encode()))
+
+
+def test_what_is_sent_on_and_what_is_made_here():
+    with Outside() as o:
+        o.server.cli("alias", "add", f"on@{DOMAIN}", f"x@{PEER}")
+        o.server.cli("alias", "add", f"gone@{DOMAIN}", f"nobody@{PEER}")
+        from_outside(o.server, f"z@{PEER}", f"on@{DOMAIN}", f"z@{PEER}")
+        came = o.sink.wait(1)[-1]
+        assert {s[2] for s in signatures(came)} == {DOMAIN}
+        verify(came, records(o.server))
+        # Our signature would make this one look genuine.
+        from_outside(o.server, f"z@{PEER}", f"on@{DOMAIN}", f"ann@{DOMAIN}")
+        assert signatures(o.sink.wait(2)[-1]) == []
+        # A notification of ours that goes out, from the server's own name.
+        from_outside(o.server, f"z@{PEER}", f"gone@{DOMAIN}", f"z@{PEER}")
+        came = o.sink.wait(3)[-1]
+        assert b"MAILER-DAEMON@mail.example.test" in came
+        assert {s[2] for s in signatures(came)} == {DOMAIN}
+        verify(came, records(o.server))
+
+
 # ---- dns and check ----------------------------------------------------------
 
 ADDRESS = "5.6.7.8"		# nobody connects to it
@@ -498,6 +525,26 @@ def test_keys_come_and_go_with_their_domain():
                 break
             time.sleep(0.05)
         assert "supervisor.reloaded" in server.log()
+
+
+def test_keys_are_made_by_the_clock():
+    def keys():
+        return json.loads(server.cli("dkim", "list", "--json").stdout)
+
+    with stopped(settings="dkim { rotate = 1s }") as server:
+        assert len(keys()) == 2
+        time.sleep(1.1)		# they are that old now
+        server.start()
+        for _ in range(100):
+            if "event=dkim.publish" in server.log():
+                break
+            time.sleep(0.1)
+        assert f"event=dkim.publish domain={DOMAIN}" in server.log()
+        assert len(keys()) == 4
+        # Nobody has published those: no more are made.
+        time.sleep(1.1)
+        server.restart()
+        assert len(keys()) == 4
 
 
 @pytest.mark.parametrize("hostname", [None, "mx.elsewhere.test"])
