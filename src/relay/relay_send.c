@@ -126,9 +126,13 @@ count(const struct sending *s)
 	    log_text("remote", s->connection->remote));
 }
 
-/* How the destination did, as far as this transaction shows it. */
+/*
+ * How the destination did, as far as this transaction shows it. One that
+ * breaks off or falls silent before it ever took a message gets less at
+ * once: each such message may hold a connection for many minutes.
+ */
 static void
-judge_destination(struct sending *s)
+judge_destination(struct sending *s, bool broke)
 {
 	const struct smtp_client_message *m = &s->message;
 
@@ -140,9 +144,14 @@ judge_destination(struct sending *s)
 			return;
 		}
 	}
-	if (m->mail_answer.code == 421 && s->connection->accepted == 0)
+	if (s->connection->accepted > 0)
+		return;
+	if (m->mail_answer.code == 421)
 		relay_report_state(s->report, DESTINATION_BUSY,
 		    m->mail_answer.text);
+	else if (broke && m->recipients[0].answer.code == 0)
+		relay_report_state(s->report, DESTINATION_BUSY,
+		    smtp_client_why(s->connection->client));
 }
 
 /* ---- what the server lacks ----------------------------------------------- */
@@ -365,7 +374,7 @@ wants_another(const struct smtp_client_recipient *r)
  * be tried again at once, as long as each transaction gets some further.
  */
 static size_t
-report_answered(struct sending *s, bool again)
+report_answered(struct sending *s, bool broke, bool again)
 {
 	struct smtp_client_message *m = &s->message;
 	struct span details = details_of(s);
@@ -375,7 +384,7 @@ report_answered(struct sending *s, bool again)
 	for (size_t i = 0; i < m->count; i++)
 		progress |= m->recipients[i].sent;
 	count(s);
-	judge_destination(s);
+	judge_destination(s, broke);
 	for (size_t i = 0; i < m->count; i++) {
 		if (!again || !progress || !wants_another(&m->recipients[i])) {
 			report_one(s, i, details);
@@ -399,7 +408,7 @@ transact(struct sending *s)
 		if (done != 1 && turn == 0 && was_stale(s))
 			return RELAY_STALE;
 		s->connection->messages++;
-		if (report_answered(s, done == 1 &&
+		if (report_answered(s, done != 1, done == 1 &&
 		    turn < TRANSACTIONS_MAX) > 0)
 			continue;
 		relay_report_done(s->report, &s->envelope->token);

@@ -231,6 +231,7 @@ static struct {
 struct seat {
 	struct stream *s;
 	size_t mails, rcpts, accepted;
+	bool open;			/* MAIL was accepted */
 	bool over;
 };
 
@@ -290,9 +291,14 @@ command(struct seat *c, struct span line)
 	} else if (span_starts(line, SPAN("HELO"))) {
 		say(c, script.hello, "250 peer");
 	} else if (span_starts(line, SPAN("MAIL"))) {
+		const char *own = c->mails++ == 0 ? script.mail :
+		    script.second_mail;
+
 		c->rcpts = c->accepted = 0;
-		say(c, c->mails++ == 0 ? script.mail : script.second_mail,
-		    "250 2.1.0 ok");
+		c->open = is_yes(own);
+		say(c, own, "250 2.1.0 ok");
+	} else if (span_starts(line, SPAN("RCPT")) && !c->open) {
+		say(c, "503 5.5.1 MAIL first", NULL);
 	} else if (span_starts(line, SPAN("RCPT"))) {
 		const char *own = c->rcpts++ == 0 ? script.rcpt :
 		    script.second_rcpt;
@@ -480,9 +486,9 @@ a_server_says_no(void **state)
 		{ { .mail = "421 4.3.2 bye" }, RELAY_DEFERRED, "4.3.2",
 		    DESTINATION_BUSY },
 		{ { .mail = "drop" }, RELAY_DEFERRED, "4.4.2",
-		    DESTINATION_UNSURE },
+		    DESTINATION_BUSY },
 		{ { .mail = "stall" }, RELAY_DEFERRED, "4.4.2",
-		    DESTINATION_UNSURE },
+		    DESTINATION_BUSY },
 		{ { .rcpt = "450 4.2.1 later" }, RELAY_DEFERRED, "4.2.1",
 		    DESTINATION_UNSURE },
 		{ { .rcpt = "550 5.1.1 nobody" }, RELAY_FAILED, "5.1.1",
@@ -493,27 +499,27 @@ a_server_says_no(void **state)
 		{ { .rcpt = "550 4.1.1 nobody" }, RELAY_FAILED, "5.0.0",
 		    DESTINATION_UNSURE },
 		{ { .rcpt = "drop" }, RELAY_DEFERRED, "4.4.2",
-		    DESTINATION_UNSURE },
+		    DESTINATION_BUSY },
 		{ { .rcpt = "stall" }, RELAY_DEFERRED, "4.4.2",
-		    DESTINATION_UNSURE },
+		    DESTINATION_BUSY },
 		{ { .data = "451 4.3.0 later" }, RELAY_DEFERRED, "4.3.0",
 		    DESTINATION_UNSURE },
 		{ { .data = "554 5.6.0 no" }, RELAY_FAILED, "5.6.0",
 		    DESTINATION_UNSURE },
 		{ { .data = "drop" }, RELAY_DEFERRED, "4.4.2",
-		    DESTINATION_UNSURE },
+		    DESTINATION_BUSY },
 		{ { .data = "stall" }, RELAY_DEFERRED, "4.4.2",
-		    DESTINATION_UNSURE },
+		    DESTINATION_BUSY },
 		{ { .dot = "452 4.3.1 full" }, RELAY_DEFERRED, "4.3.1",
 		    DESTINATION_UNSURE },
 		{ { .dot = "550 5.7.1 spam" }, RELAY_FAILED, "5.7.1",
 		    DESTINATION_UNSURE },
 		{ { .dot = "drop" }, RELAY_DEFERRED, "4.4.2",
-		    DESTINATION_UNSURE },
+		    DESTINATION_BUSY },
 		{ { .dot = "stall" }, RELAY_DEFERRED, "4.4.2",
-		    DESTINATION_UNSURE },
+		    DESTINATION_BUSY },
 		{ { .dot = "rubbish" }, RELAY_DEFERRED, "4.4.2",
-		    DESTINATION_UNSURE },
+		    DESTINATION_BUSY },
 	};
 
 	for (int pipelining = 0; pipelining < 2; pipelining++) {
