@@ -153,6 +153,8 @@ take_apart(struct span all, struct dkim_file *f)
 struct keys {			/* of a domain */
 	struct arena *arena;
 	struct span domain;
+	bool read;			/* keys are looked into, which takes
+					   time where there are many */
 	int folder;
 	size_t count;
 	struct dkim_file list[FILES_MAX];
@@ -198,6 +200,7 @@ add_file(struct keys *k, const char *name, dkim_bad_fn *bad, void *arg)
 	struct text all = TEXT_INIT(DKIM_PEM_MAX), why = TEXT_INIT(1024);
 	struct dkim_file *f = &k->list[k->count];
 	struct dkim_pem *pem = NULL;
+	bool good = false;
 
 	*f = (struct dkim_file){ .domain = k->domain };
 	if (read_file(k->folder, name, &all, &f->created) != 1) {
@@ -205,9 +208,10 @@ add_file(struct keys *k, const char *name, dkim_bad_fn *bad, void *arg)
 	} else {
 		f->selector = arena_dup(k->arena, selector_of(name));
 		take_apart(arena_dup(k->arena, text_span(&all)), f);
-		pem = dkim_pem_new(f->pem, &why);
+		pem = k->read ? dkim_pem_new(f->pem, &why) : NULL;
+		good = pem != NULL || !k->read;
 	}
-	if (pem != NULL)
+	if (good)
 		k->count++;
 	else
 		tell_bad(bad, arg, k, name, text_span(&why));
@@ -261,15 +265,16 @@ close_keys(struct keys *k)
 	arena_free(&k->arena);
 }
 
+/* DKIM_ALGORITHMS: it is no key. */
 static enum dkim_algorithm
 algorithm_of(const struct dkim_file *f)
 {
 	struct text why = TEXT_INIT(256);
 	struct dkim_pem *pem = dkim_pem_new(f->pem, &why);
-	enum dkim_algorithm a;
+	enum dkim_algorithm a = DKIM_ALGORITHMS;
 
-	must(pem != NULL);		/* it was read before */
-	a = dkim_pem_algorithm(pem);
+	if (pem != NULL)
+		a = dkim_pem_algorithm(pem);
 	dkim_pem_free(&pem);
 	text_free(&why);
 	return a;
@@ -308,7 +313,7 @@ struct each {
 	dkim_bad_fn *bad;
 	void *arg;
 	struct text *why;
-	bool good;
+	bool read, good;
 };
 
 static bool
@@ -318,6 +323,7 @@ each_of_domain(void *arg, struct span domain)
 	struct keys *k = xcalloc(1, sizeof(*k));
 	bool on = true;
 
+	k->read = e->read;
 	e->good = open_keys(e->data, domain, k, e->bad, e->arg, e->why) == 1;
 	for (size_t i = 0; e->good && on && i < k->count; i++)
 		on = e->fn(e->arg, &k->list[i]);
@@ -330,7 +336,7 @@ int
 dkim_keys_each(int data, struct span domain, dkim_file_fn *fn,
     dkim_bad_fn *bad, void *arg, struct text *why)
 {
-	struct each e = { data, fn, bad, arg, why, true };
+	struct each e = { data, fn, bad, arg, why, true, true };
 
 	if (domain.n > 0)
 		each_of_domain(&e, domain);
@@ -373,8 +379,9 @@ dkim_keys_pack(int data, dkim_bad_fn *bad, void *arg, struct text *out,
     struct text *why)
 {
 	struct packing p = { out, bad, arg };
+	struct each e = { data, pack_one, pack_bad, &p, why, false, true };
 
-	return dkim_keys_each(data, SPAN_EMPTY, pack_one, pack_bad, &p, why);
+	return each_domain(data, each_of_domain, &e, why) == 1 && e.good;
 }
 
 bool
@@ -601,7 +608,7 @@ delete_retired(struct keeping *keep, struct keys *k)
 static bool
 one_is_waiting(const struct keys *k)
 {
-	unsigned signing[DKIM_ALGORITHMS] = { 0 };
+	unsigned signing[DKIM_ALGORITHMS + 1] = { 0 };
 
 	for (size_t i = 0; i < k->count; i++)
 		if (k->list[i].retired == 0 &&

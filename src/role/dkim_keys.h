@@ -58,7 +58,8 @@ enum { DKIM_MADE_AT_ONCE = 4 };		/* domains: an RSA key takes time */
 /* Whether anything changed, and in *more, whether more is to be made. */
 bool dkim_keys_keep(int data, const struct dkim_schedule *, bool *more);
 
-/* All of them for signer: dkim_secret records. 1; 0 and *why. */
+/* All of them for signer: dkim_secret records. Whether they are keys, it will
+ * see when it needs them. 1; 0 and *why. */
 int dkim_keys_pack(int data, dkim_bad_fn *bad, void *arg, struct text *out,
     struct text *why);
 /* Is there such a key among the packed ones? */

@@ -41,7 +41,8 @@ static struct {
 	int directory, lock;
 	bool announced;			/* every role was ready once */
 	int status;			/* of our exit */
-	struct timer watchdog, deadline, tickets, dkim;
+	struct timer watchdog, deadline, tickets, dkim, dkim_read;
+	bool dkim_changed;		/* since signer was told */
 } run;
 
 static _Noreturn void
@@ -163,6 +164,14 @@ on_dkim_time(struct timer *t)
 	timer_set(t, clock_after(more ? DKIM_SOON : DKIM_TIME));
 }
 
+static void
+on_dkim_read(struct timer *t)
+{
+	(void)t;
+	run.dkim_changed = false;
+	read_dkim();
+}
+
 /* A key signs: the DNS shows it, and the ones before it have served. */
 static void
 on_dkim_used(struct span domain, struct span selector)
@@ -179,8 +188,9 @@ on_dkim_used(struct span domain, struct span selector)
 		log_event(LOG_LEVEL_INFO, "dkim.took_over",
 		    log_text("domain", domain),
 		    log_text("selector", selector));
-	if (n > 0)
-		read_dkim();
+	if (n > 0 && !run.dkim_changed)	/* perhaps many do so now */
+		timer_set(&run.dkim_read, clock_after(DKIM_SOON));
+	run.dkim_changed |= n > 0;
 	text_free(&why);
 }
 
@@ -554,6 +564,7 @@ start(void)
 	run.tickets.fn = on_ticket_time;
 	timer_set(&run.tickets, clock_after(TICKET_TIME));
 	run.dkim.fn = on_dkim_time;
+	run.dkim_read.fn = on_dkim_read;
 	timer_set(&run.dkim, clock_after(0));
 	if (notify_watchdog_interval() > 0)
 		on_watchdog(&run.watchdog);

@@ -146,7 +146,7 @@ a_key_that_is_none_is_left_out(void **state)
 	assert_true(dkim_keys_has(text_span(&t), SPAN("bad.test"),
 	    SPAN("pr202611a-rsa")));
 	assert_false(dkim_keys_has(text_span(&t), SPAN("bad.test"),
-	    SPAN("own")));
+	    SPAN("notes")));
 	assert_false(dkim_keys_has(text_span(&t), SPAN("other.test"),
 	    SPAN("pr202611a-rsa")));
 	text_wipe(&t);
