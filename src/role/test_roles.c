@@ -89,6 +89,10 @@ every_note_has_a_hearer(void **state)
 		    e->private_key != NULL);
 		assert_int_equal(is_told(&roles[i], VERB_grant_key),
 		    e->grant_key != NULL);
+		assert_int_equal(is_told(&roles[i], VERB_trust),
+		    e->trust != NULL);
+		assert_int_equal(is_told(&roles[i], VERB_routes),
+		    e->routes != NULL);
 		assert_int_equal(is_told(&roles[i], VERB_dns_setup),
 		    e->dns_setup != NULL);
 		assert_int_equal(is_told(&roles[i], VERB_trust),
