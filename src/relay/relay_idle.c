@@ -90,7 +90,7 @@ on_time(struct timer *t)
 /* ---- in and out ---------------------------------------------------------- */
 
 void
-relay_idle_put(struct relay_connection **cp, int64_t keep_ms)
+relay_idle_put(struct relay_connection **cp, int64_t keep_ms, size_t most)
 {
 	struct relay_connection *c = *cp;
 
@@ -103,6 +103,10 @@ relay_idle_put(struct relay_connection **cp, int64_t keep_ms)
 		idle.map = map_new();
 	c->until = clock_after(keep_ms);
 	put_in(c);
+	while (idle.count > most)
+		end_on_a_fiber(idle.oldest);
+	if (idle.oldest == NULL)
+		return;
 	idle.timer.fn = on_time;
 	timer_set(&idle.timer, idle.oldest->until);
 }

@@ -8,8 +8,9 @@
 
 #include "relay/relay_connect.h"
 
-/* Ours from then on. On a fiber: one that is of no more use ends at once. */
-void relay_idle_put(struct relay_connection **, int64_t keep_ms);
+/* Ours from then on. On a fiber: one that is of no more use ends at once, and
+ * of more than `most` the oldest: others may need its place at the server. */
+void relay_idle_put(struct relay_connection **, int64_t keep_ms, size_t most);
 /* One that still works; NULL: there is none. */
 struct relay_connection *relay_idle_take(struct span destination,
     uint32_t class);

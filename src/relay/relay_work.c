@@ -35,6 +35,7 @@ enum {
 	REPORT_WAIT = 5,		/* ms: for more to be told along */
 	REPORT_PAUSE = 200,		/* ms, before one is repeated */
 	REPORT_TRIES = 50,
+	IDLE_PART = 5,			/* of all connections may be idle */
 	FLUSH_TIME = 60000,		/* ms: what TLS reports will tell */
 };
 
@@ -184,7 +185,8 @@ let_go(struct worker *w)
 	if (pool.stopping || w->connection->messages >= s->relay_max_messages)
 		relay_disconnect(&w->connection, true);
 	else
-		relay_idle_put(&w->connection, s->relay_idle_time);
+		relay_idle_put(&w->connection, s->relay_idle_time,
+		    MAX(s->relay_max_connections_total / IDLE_PART, 1));
 }
 
 static bool
