@@ -25,7 +25,7 @@
 #include <stdlib.h>
 
 enum {
-	LEASE_FIRST = 2,		/* envelopes, of an unknown destination */
+	LEASE_FIRST = 2,		/* envelopes, of one not known yet */
 	LEASE_MAX = 64,
 	LEASE_TIME = 50000,		/* us: what a lease should take */
 	LEASE_ROOM = 256 << 10,		/* bytes of messages along with it */
