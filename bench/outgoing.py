@@ -21,7 +21,7 @@ TOP = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, os.path.join(TOP, "test"))
 from internet import Dns                                # noqa: E402
 from peers import NAMESERVER, Postfix, isolate          # noqa: E402
-from systems import DOMAIN, PASSWORD, run, wait_for_greeting    # noqa: E402
+from systems import DOMAIN, PASSWORD, pss, run           # noqa: E402
 
 SINK, REFUSES, STALLS = "127.0.0.2", "127.0.0.3", "127.0.0.4"
 PEER, OURS = "127.0.2.1", "127.0.1.1"
@@ -94,7 +94,8 @@ class Sink:
 
     def __init__(self):
         self.process = subprocess.Popen(
-            ["smtp-sink", "-c", "-u", "nobody", f"{SINK}:25", "2000"],
+            ["smtp-sink", "-c", "-m", "5000", "-u", "nobody", f"{SINK}:25",
+             "2000"],
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL)
         wait_for(lambda: self.answers())
@@ -237,7 +238,9 @@ def zones():
     lines += [f"live{i} MX 10 sink" for i in range(LIVE)]
     lines += [f"dead{i} MX 10 {('refuses', 'stalls')[i % 2]}"
               for i in range(DEAD)]
-    return {"example.net": "\n".join(lines) + "\n"}
+    return {"example.net": "\n".join(lines) + "\n",
+            "test": "".join(f"d{i} MX 10 sink.example.net.\n"
+                            for i in range(1000))}
 
 
 @contextlib.contextmanager
@@ -289,6 +292,46 @@ def rows(side, scale, note):
         side.stop()
 
 
+def settled(pid):
+    """KiB of all processes, once they have not changed for a second."""
+    last, still = pss([pid]), 0
+    for _ in range(120):
+        time.sleep(0.25)
+        value = pss([pid])
+        still = still + 1 if abs(value - last) < 200 else 0
+        last = value
+        if still == 4:
+            break
+    return last
+
+
+def big_queue(program, directory, anchor, scale, note):
+    """A million messages wait, and a few are due: what do they cost?"""
+    count = int(1000000 * scale)
+    side = OurSide(program, directory, anchor)
+    side.start()
+    empty = settled(side.process.pid)
+    side.stop()
+    filler = os.path.join(os.path.dirname(os.path.dirname(side.program)),
+                          "bench", "bench_queue")
+    run(filler, f"{side.data}/store/engine", "fill", str(count), timeout=WAIT)
+    side.start()
+    note("bytes of memory a queued message that is not due",
+         (settled(side.process.pid) - empty) * 1024 / count)
+    side.stop()
+    run(filler, f"{side.data}/store/engine", "due", "1000", timeout=WAIT)
+    sink = Sink()
+    try:
+        begin = time.monotonic()
+        side.start()
+        sink.wait(1)
+        note("start with those to the first delivery, ms",
+             1000 * (time.monotonic() - begin))
+    finally:
+        side.stop()
+        sink.stop()
+
+
 def outgoing(program, directory, scale, only, note):
     """note(side's name, row, value) for each row."""
     os.environ["TMPDIR"] = directory
@@ -297,5 +340,8 @@ def outgoing(program, directory, scale, only, note):
         if only in (None, "postrider"):
             ours = OurSide(program, directory, dns.trust_anchor)
             rows(ours, scale, lambda *a: note("postrider", *a))
+            os.makedirs(f"{directory}/big")
+            big_queue(program, f"{directory}/big", dns.trust_anchor, scale,
+                      lambda *a: note("postrider", *a))
         if only in (None, "peers"):
             rows(TheirSide(), scale, lambda *a: note("peers", *a))

@@ -291,13 +291,22 @@ class Peer:
             s.sendmail(sender, to, message, mail_options=list(options))
 
 
+def last_of_each(settings):
+    """Lines NAME = VALUE, without those that a later one replaces."""
+    lines = {line.split("=")[0].strip(): line
+             for line in settings.splitlines() if "=" in line}
+    return "".join(f"{line}\n" for line in lines.values())
+
+
 class Postfix(Peer):
     packages = ("postfix",)
     command = ("/usr/sbin/postfix", "-c", "/etc/postfix", "start-fg")
 
     def configure(self):
         etc = os.path.join(self.root, "etc/postfix")
-        write(f"{etc}/main.cf", f"""\
+        # What is set twice costs a warning of every program, and more of
+        # these than fit a socket keep master from starting who reads them.
+        write(f"{etc}/main.cf", last_of_each(f"""\
 compatibility_level = 3.6
 mail_owner = postfix
 setgid_group = postdrop
@@ -326,7 +335,7 @@ minimal_backoff_time = 2s
 maximal_backoff_time = 4s
 queue_run_delay = 2s
 {self.settings}
-""")
+"""))
         write(f"{etc}/master.cf", "".join(f"{line}\n" for line in (
             "smtp inet n - n - - smtpd",
             "pickup unix n - n 60 1 pickup",
