@@ -28,7 +28,7 @@ run:
 
 test:
 	@tools/install-packages build run test
-	@tools/unpack-packages build/peers
+	@tools/unpack-packages build-peers
 	@/usr/bin/python3 tools/test
 
 bench: all

@@ -22,6 +22,11 @@ REACH = {
     "POP3 LOGIN, STAT, UIDL, ms": "< 3",
     "KiB a connection in IDLE, plain": "< 8",
     "KiB a connection in IDLE, TLS": "< 32",
+    "sent: 4 KiB, 1 destination": 3,
+    "sent: 4 KiB, 900 destinations": 3,
+    "sent: 4 KiB, 900 of 1000 destinations, the others dead": 3,
+    "bytes of memory a queued message that is not due": "< 200",
+    "start with those to the first delivery, ms": "< 2000",
     "start to greeting, SMTP, ms": "< 200",
     "start to greeting, IMAP, ms": "< 200",
 }
@@ -29,7 +34,7 @@ BEGIN, END = "<!-- result -->", "<!-- end of result -->"
 
 
 def is_cost(row):
-    return row.endswith(", ms") or row.startswith("KiB")
+    return row.endswith(", ms") or row.startswith(("KiB", "bytes"))
 
 
 def number(value):

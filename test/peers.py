@@ -23,7 +23,7 @@ import tempfile
 import time
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-UNPACKED = os.path.join(ROOT, "build", "peers")
+UNPACKED = os.path.join(ROOT, "build-peers")
 NAMESERVER = "127.0.0.53"
 
 CLONE_NEWNS, CLONE_NEWNET = 0x00020000, 0x40000000
