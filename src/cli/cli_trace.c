@@ -80,7 +80,7 @@ split_fields(struct span text, struct field out[FIELDS_MAX])
 
 /* What an attempt was like stands below it, by what it tells. */
 static const char *const lines[][5] = {
-	{ "via" }, { "tls", "cipher", "verified" }, { "policy" },
+	{ "via" }, { "tls", "cipher", "verified", "plain" }, { "policy" },
 	{ "reason" }, { "answer" },
 };
 

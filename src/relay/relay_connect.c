@@ -53,6 +53,7 @@ struct place {
 	struct text address, local;	/* its address, and our end's */
 	struct policy_host policy;
 	bool secure;			/* the connection is by TLS */
+	struct span plain;		/* why it is not, "" nobody asked */
 	int64_t ms_connect, ms_tls;
 };
 
@@ -217,10 +218,11 @@ tell_result(const struct attempt *a, const struct place *p,
 
 /* It cannot be had there: is it needed? */
 static enum tls_step
-without_tls(struct attempt *a, const struct place *p, const char *failure,
+without_tls(struct attempt *a, struct place *p, const char *failure,
     struct span why)
 {
 	tell_result(a, p, failure);
+	p->plain = why;
 	if (!p->policy.need_tls)
 		return TLS_GO_ON;
 	failed(a, FAILURE_TLS, a->class & ENVELOPE_REQUIRETLS ?
@@ -233,14 +235,20 @@ without_tls(struct attempt *a, const struct place *p, const char *failure,
 }
 
 static enum tls_step
-handshake_failed(struct attempt *a, const struct place *p,
+handshake_failed(struct attempt *a, struct place *p,
     struct smtp_client *client)
 {
 	const char *word = stream_tls_failure(smtp_client_stream(client));
+	struct text why = TEXT_INIT(300);
 
 	tell_result(a, p, *word != '\0' ? word : "validation-failure");
-	if (p->policy.fall_back)
+	if (p->policy.fall_back) {
+		text_printf(&why, "the handshake failed: %.*s",
+		    SPAN_ARG(smtp_client_why(client)));
+		p->plain = arena_dup(a->arena, text_span(&why));
+		text_free(&why);
 		return TLS_AGAIN_WITHOUT;
+	}
 	failed(a, FAILURE_TLS, RELAY_DEFERRED, DESTINATION_DOWN,
 	    "4.7.5 %.*s: TLS failed (%s): %.*s; policy: %.*s",
 	    SPAN_ARG(text_span(&p->remote)), word,
@@ -344,6 +352,8 @@ write_details(const struct attempt *a, const struct place *p,
 		relay_detail(out, "verified", checked ? SPAN("yes") :
 		    SPAN("no"));
 	}
+	if (!p->secure && p->plain.n > 0)
+		relay_detail(out, "plain", p->plain);
 	if (p->policy.reason.n > 0)
 		relay_detail(out, "policy", span_sub(p->policy.reason, 0,
 		    300));

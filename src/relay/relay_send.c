@@ -216,6 +216,9 @@ settle_body(struct sending *s, const struct convert_survey *is,
 	    offered(s, OFFERS_BINARYMIME))) &&
 	    (!m->has_8bit || offered(s, OFFERS_8BITMIME)))
 		return 1;
+	/* An 8-bit header cannot be converted; everybody sends it as it is. */
+	if (is->header_8bit && !is->body_8bit && !is->binary)
+		return 1;
 	done = convert_to_7bit(m->rest, s->arena, &s->converted, why);
 	if (done == 1) {
 		m->rest = text_span(&s->converted);
