@@ -30,7 +30,6 @@ REACH = {
     "start to greeting, SMTP, ms": "< 200",
     "start to greeting, IMAP, ms": "< 200",
 }
-BEGIN, END = "<!-- result -->", "<!-- end of result -->"
 
 
 def is_cost(row):
@@ -79,14 +78,16 @@ def machine(versions):
             f"Linux {platform.release()}; {'; '.join(versions)}.")
 
 
-def finish(results, versions, path):
+def finish(what, results, versions, path):
+    """Print it; and put it between the marks of `what` on the page."""
+    begin, end = f"<!-- {what} -->", f"<!-- end of {what} -->"
     text = f"{machine(versions)}\n\n{table(results)}"
     print(f"\n{text}")
     if path is None:
         return
     with open(path) as f:
         page = f.read()
-    before, _, rest = page.partition(BEGIN)
-    _, _, after = rest.partition(END)
+    before, _, rest = page.partition(begin)
+    _, _, after = rest.partition(end)
     with open(path, "w") as f:
-        f.write(f"{before}{BEGIN}\n{text}\n{END}{after}")
+        f.write(f"{before}{begin}\n{text}\n{end}{after}")
