@@ -72,7 +72,7 @@ enum holder_kind {
 	HOLDER_MESSAGE = 'm',		/* mailbox uid */
 	HOLDER_QUEUE = 'q',		/* token */
 };
-enum queue_key {			/* queue.c */
+enum queue_key {			/* queue_record.c */
 	QUEUE_ENVELOPE = 'e',		/* token: queue/envelope.h */
 };
 enum trace_key {			/* trace.c */
