@@ -6,8 +6,8 @@
  */
 #include "role/certificate.h"
 #include "ipc/wire.h"
+#include "role/datadir.h"
 
-#include <fcntl.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
 #include <openssl/x509.h>
@@ -19,23 +19,11 @@
 static int
 read_pem(int directory, const char *path, struct text *out, struct text *why)
 {
-	int fd = openat(directory, path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-	ssize_t n = -1;
-	char *p;
-
-	while (fd >= 0 && (p = text_room(out, 4096)) != NULL) {
-		n = read(fd, p, 4096);
-		if (n <= 0)
-			break;
-		text_grew(out, (size_t)n);
-	}
-	if (fd < 0 || n < 0)
-		text_printf(why, "%s: %s", path, strerrordesc_np(errno));
-	else if (n > 0)
-		text_printf(why, "%s: too large", path);
-	if (fd >= 0)
-		close(fd);
-	return n == 0 ? 1 : 0;
+	if (datadir_read(directory, path, out) == 1)
+		return 1;
+	text_printf(why, "%s: %s", path, errno == EFBIG ? "too large"
+	    : strerrordesc_np(errno));
+	return 0;
 }
 
 static int

@@ -127,6 +127,27 @@ datadir_give_store(int directory, uid_t uid, gid_t gid, struct text *why)
 	return 0;
 }
 
+int
+datadir_read(int directory, const char *path, struct text *out)
+{
+	int fd = openat(directory, path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	ssize_t n = -1;
+	char *p;
+
+	if (fd < 0)
+		return 0;
+	errno = EFBIG;
+	while ((p = text_room(out, 4096)) != NULL) {
+		n = read(fd, p, 4096);
+		if (n <= 0)
+			break;
+		text_grew(out, (size_t)n);
+		errno = EFBIG;
+	}
+	close(fd);
+	return n == 0 ? 1 : 0;
+}
+
 /* ---- the admin sockets ------------------------------------------------- */
 
 static int

@@ -32,6 +32,11 @@ int datadir_open(const char *path, bool make, struct text *why);
 int datadir_lock(int directory, pid_t *pid);
 /* What lies below store/ belongs to this user from now on. 1; 0 and *why. */
 int datadir_give_store(int directory, uid_t, gid_t, struct text *why);
+/*
+ * A whole file that the settings name, from that directory on. 1; 0 errno says
+ * why not (EFBIG: beyond the text's limit).
+ */
+int datadir_read(int directory, const char *path, struct text *out);
 /* A socket for commands: the supervisor's end, and a command's. -1: errno. */
 int datadir_admin_listen(int directory, const char *name);
 int datadir_admin_connect(int directory, const char *name);

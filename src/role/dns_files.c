@@ -3,41 +3,17 @@
  */
 #include "role/dns_files.h"
 #include "base/log.h"
+#include "role/datadir.h"
 #include "role/dns_plan.h"
-
-#include <fcntl.h>
-#include <unistd.h>
 
 enum { FILE_MAX = 64 << 10 };
 #define RESOLV_CONF "/etc/resolv.conf"
-
-/* 1; 0 errno says why not (EFBIG: it is longer than any such file). */
-static int
-read_file(int directory, const char *path, struct text *out)
-{
-	int fd = openat(directory, path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-	ssize_t n = -1;
-	char *p;
-
-	if (fd < 0)
-		return 0;
-	errno = EFBIG;
-	while ((p = text_room(out, 4096)) != NULL) {
-		n = read(fd, p, 4096);
-		if (n <= 0)
-			break;
-		text_grew(out, (size_t)n);
-		errno = EFBIG;
-	}
-	close(fd);
-	return n == 0 ? 1 : 0;
-}
 
 static void
 read_or_warn(int directory, const char *path, bool needed, struct text *out,
     const char *event)
 {
-	if (*path != '\0' && read_file(directory, path, out) == 1)
+	if (*path != '\0' && datadir_read(directory, path, out) == 1)
 		return;
 	text_clear(out);
 	if (needed)

@@ -4,34 +4,11 @@
 #include "role/outside.h"
 #include "base/log.h"
 #include "base/routes.h"
+#include "role/datadir.h"
 
-#include <fcntl.h>
 #include <stdio.h>
-#include <unistd.h>
 
 enum { AUTHORITIES_MAX = 4 << 20 };
-
-/* 1; 0 errno says why not (EFBIG: beyond the text's limit). */
-static int
-read_file(int directory, const char *path, struct text *out)
-{
-	int fd = openat(directory, path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-	ssize_t n = -1;
-	char *p;
-
-	if (fd < 0)
-		return 0;
-	errno = EFBIG;
-	while ((p = text_room(out, 4096)) != NULL) {
-		n = read(fd, p, 4096);
-		if (n <= 0)
-			break;
-		text_grew(out, (size_t)n);
-		errno = EFBIG;
-	}
-	close(fd);
-	return n == 0 ? 1 : 0;
-}
 
 /*
  * Without authorities TLS still encrypts, and DANE needs none: mail goes
@@ -40,7 +17,7 @@ read_file(int directory, const char *path, struct text *out)
 static void
 read_authorities(int directory, const char *path, struct text *out)
 {
-	if (*path == '\0' || read_file(directory, path, out) == 1)
+	if (*path == '\0' || datadir_read(directory, path, out) == 1)
 		return;
 	text_clear(out);
 	log_event(LOG_LEVEL_WARNING, "supervisor.no_authorities",
@@ -57,7 +34,7 @@ read_password(int directory, struct route *r, struct text *why)
 
 	if (*r->password_file == '\0')
 		return 1;
-	if (read_file(directory, r->password_file, &file) != 1) {
+	if (datadir_read(directory, r->password_file, &file) != 1) {
 		text_printf(why, "route %s: %s: %s", r->name,
 		    r->password_file, strerrordesc_np(errno));
 		goto out;

@@ -215,6 +215,33 @@ the_manager_is_told(void **state)
 	unlink(a.sun_path);
 }
 
+static void
+a_named_file_is_read_whole_or_refused(void **state)
+{
+	int d = datadir_open(data, true, &why);
+	struct text got = TEXT_INIT(64 << 10), small = TEXT_INIT(4096);
+	char bytes[5000];
+	int fd = openat(d, "other", O_WRONLY | O_CREAT | O_TRUNC, 0600);
+
+	(void)state;
+	memset(bytes, 'x', sizeof(bytes));
+	assert_int_equal(write(fd, bytes, sizeof(bytes)), sizeof(bytes));
+	close(fd);
+	assert_int_equal(datadir_read(d, "other", &got), 1);
+	assert_int_equal(got.n, sizeof(bytes));
+	assert_memory_equal(text_span(&got).p, bytes, sizeof(bytes));
+	assert_int_equal(datadir_read(d, "other", &small), 0);
+	assert_int_equal(errno, EFBIG);
+	assert_int_equal(datadir_read(d, "nonexistent", &got), 0);
+	assert_int_equal(errno, ENOENT);
+	assert_int_equal(datadir_read(d, DATADIR_STORE, &got), 0);
+	assert_int_equal(errno, EISDIR);
+	unlinkat(d, "other", 0);
+	close(d);
+	text_free(&got);
+	text_free(&small);
+}
+
 static int
 setup(void **state)
 {
@@ -253,6 +280,7 @@ main(void)
 		    the_store_is_given_away_without_following_links),
 		cmocka_unit_test(the_admin_socket_is_its_owners),
 		cmocka_unit_test(certificate_and_key_belong_together),
+		cmocka_unit_test(a_named_file_is_read_whole_or_refused),
 		cmocka_unit_test(the_manager_is_told),
 	};
 
