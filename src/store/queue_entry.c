@@ -338,7 +338,7 @@ static void
 wake_all(struct queue *q, bool hurry)
 {
 	struct waking w = { .list = xcalloc(q->schedule.n + 1,
-	    sizeof(w.list[0])) };
+	    sizeof(struct queue_entry *)) };
 
 	schedule_walk(&q->schedule, pick_waiting, &w);
 	for (size_t i = 0; i < w.n; i++) {
