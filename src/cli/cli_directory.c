@@ -140,11 +140,7 @@ list(struct cli *cli, uint32_t kind, row_fn *show)
 	if (status == EX_OK)
 		status = cli_directory_rows(cli, kind, cli->count > 0 ?
 		    cli->words[0] : "", show_row, &s);
-	if (status == EX_OK)
-		cli_print_json(cli, s.all);
-	else
-		json_decref(s.all);
-	return status;
+	return cli_print_rows(cli, status, s.all);
 }
 
 int

@@ -263,11 +263,7 @@ cli_dkim_list(struct cli *cli)
 
 	if (status == EX_OK)
 		status = cli_dkim_each(cli, domain, show_key, rows);
-	if (status == EX_OK)
-		cli_print_json(cli, rows);
-	else
-		json_decref(rows);
-	return status;
+	return cli_print_rows(cli, status, rows);
 }
 
 /* ---- dkim rotate ------------------------------------------------------ */

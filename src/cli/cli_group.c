@@ -190,11 +190,7 @@ cli_group_list(struct cli *cli)
 	if (status == EX_OK)
 		status = cli_directory_rows(cli, DIRECTORY_GROUPS,
 		    cli->count > 0 ? cli->words[0] : "", show_group, arg);
-	if (status == EX_OK)
-		cli_print_json(cli, arg[1]);
-	else
-		json_decref(arg[1]);
-	return status;
+	return cli_print_rows(cli, status, arg[1]);
 }
 
 /* What is known of a group before it is changed. */

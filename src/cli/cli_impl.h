@@ -94,6 +94,8 @@ int  cli_directory_rows(struct cli *, uint32_t kind, const char *domain,
     void (*fn)(void *, const struct directory_row *), void *arg);
 /* With --json print the value (and free it); without, only free it. */
 void cli_print_json(const struct cli *, json_t *);
+/* The same at the end of a list, when it went well so far. The status. */
+int  cli_print_rows(const struct cli *, int status, json_t *);
 json_t *cli_json(struct span);		/* a string; broken UTF-8 scrubbed */
 json_t *cli_json_time(int64_t seconds);	/* RFC 3339 */
 /* For people: what came with mail may hold orders for their terminal, which

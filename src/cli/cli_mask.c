@@ -87,12 +87,8 @@ cli_mask_list(struct cli *cli)
 	if (status == EX_OK)
 		while (mask_page(cli, &m.grant, &after, all, &status) == 1)
 			arena_reset(cli->arena);
-	if (status == EX_OK)
-		cli_print_json(cli, all);
-	else
-		json_decref(all);
 	text_free(&after);
-	return status;
+	return cli_print_rows(cli, status, all);
 }
 
 /* The grant of whoever the mask belongs to. */
@@ -208,10 +204,6 @@ cli_suppress_list(struct cli *cli)
 	if (status == EX_OK)
 		while (suppressed_page(cli, &after, all, &status) == 1)
 			arena_reset(cli->arena);
-	if (status == EX_OK)
-		cli_print_json(cli, all);
-	else
-		json_decref(all);
 	text_free(&after);
-	return status;
+	return cli_print_rows(cli, status, all);
 }

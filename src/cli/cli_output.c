@@ -122,6 +122,16 @@ cli_print_json(const struct cli *cli, json_t *value)
 	json_decref(value);
 }
 
+int
+cli_print_rows(const struct cli *cli, int status, json_t *rows)
+{
+	if (status == EX_OK)
+		cli_print_json(cli, rows);
+	else
+		json_decref(rows);
+	return status;
+}
+
 json_t *
 cli_json(struct span s)
 {

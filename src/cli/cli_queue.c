@@ -170,12 +170,8 @@ cli_queue_list(struct cli *cli)
 	if (status == EX_OK && !cli->json)
 		printf("%" PRIu64 " message%s in the queue\n", l.total,
 		    l.total == 1 ? "" : "s");
-	if (status == EX_OK)
-		cli_print_json(cli, l.all);
-	else
-		json_decref(l.all);
 	text_free(&l.after);
-	return status;
+	return cli_print_rows(cli, status, l.all);
 }
 
 /* ---- show -------------------------------------------------------------- */
