@@ -50,7 +50,7 @@ resize(struct tokens *t, size_t room)
 	struct tokens old = *t;
 
 	t->room = room;
-	t->slots = xcalloc(room, sizeof(t->slots[0]));
+	t->slots = xcalloc(room, sizeof(struct token *));
 	for (size_t i = 0; i < old.room; i++)
 		if (old.slots[i] != NULL)
 			t->slots[slot_of(t, old.slots[i])] = old.slots[i];

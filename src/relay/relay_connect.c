@@ -155,7 +155,7 @@ choose_source(const struct attempt *a, struct dial *d)
 static void
 note_local(struct place *p, int fd)
 {
-	struct sockaddr_storage at;
+	struct sockaddr_storage at = { .ss_family = AF_UNSPEC };
 	socklen_t n = sizeof(at);
 	char name[INET6_ADDRSTRLEN];
 	const void *address = &((struct sockaddr_in *)(void *)&at)->sin_addr;

@@ -219,7 +219,7 @@ part_room(struct parting *p)
 	if (p->count < p->room)
 		return true;
 	parts = arena_grow(p->arena, p->parts, p->room *
-	    sizeof(p->parts[0]), more * sizeof(p->parts[0]));
+	    sizeof(struct envelope *), more * sizeof(struct envelope *));
 	rooms = arena_grow(p->arena, p->rooms, p->room *
 	    sizeof(p->rooms[0]), more * sizeof(p->rooms[0]));
 	if (parts == NULL || rooms == NULL)
