@@ -319,8 +319,8 @@ static void
 a_key_that_the_dns_does_not_show_signs_nothing(void **state)
 {
 	static const char *const others[] = {
-		"v=DKIM1; p=other", "v=DKIM1; p=", "v=DKIM1; k=ed25519; "
-		    "p=key-r1", "v=DKIM1; s=tlsrpt; p=key-r1", "nonsense",
+		"v=DKIM1; p=other", "v=DKIM1; p=", ("v=DKIM1; k=ed25519; "
+		    "p=key-r1"), "v=DKIM1; s=tlsrpt; p=key-r1", "nonsense",
 	};
 	struct envelope e = envelope(1, "ann@b.test", 1, 0);
 
