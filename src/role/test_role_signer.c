@@ -369,8 +369,8 @@ no_other_text_is_signed_for_a_domain(void **state)
 		INPUT("rsa-sha256", "a.test", "new", "AAAA"),
 		INPUT("rsa-sha256", "a.test", "new", "") "\r\nto:x",
 		INPUT("rsa-sha256", "a.test", "new", "") "\r\n",
-		"dkim-signature:v=1; a=rsa-sha256; d=a.test; s=new; h=From; "
-		    "bh=2jUSOH9NhtVGCQWNr9BrIAPreKQjO6Sn7XIkfJVOzv8=; b=",
+		("dkim-signature:v=1; a=rsa-sha256; d=a.test; s=new; h=From; "
+		    "bh=2jUSOH9NhtVGCQWNr9BrIAPreKQjO6Sn7XIkfJVOzv8=; b="),
 		"DKIM-Signature: v=1",
 	};
 	struct span handshake_now = span_of(handshake, sizeof(handshake));
