@@ -211,6 +211,15 @@ def eventually(what, seconds=15, every=0.05):
         time.sleep(every)
 
 
+def alive(pid):
+    """There, and not a zombie that nobody waits for."""
+    try:
+        with open(f"/proc/{pid}/stat") as f:
+            return f.read().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
 def has_field(log, event, **fields):
     """Is there a log line of this event with these fields?"""
     for line in log.splitlines():

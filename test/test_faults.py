@@ -24,7 +24,7 @@ import threading
 import time
 
 import pytest
-from harness import DOMAIN, PASSWORD, Postrider, eventually
+from harness import DOMAIN, PASSWORD, Postrider, alive, eventually
 
 USERS = 8
 SENDERS = 20
@@ -268,15 +268,6 @@ def test_every_role_at_once():
             time.sleep(1.0)
         assert len(senders.accepted) > 100
         check_all(server, senders, readers)
-
-
-def alive(pid):
-    """There, and not a zombie that nobody waits for."""
-    try:
-        with open(f"/proc/{pid}/stat") as f:
-            return f.read().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
 
 
 def test_the_supervisor_is_killed_and_all_comes_back():
