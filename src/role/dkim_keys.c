@@ -259,7 +259,7 @@ static void
 close_keys(struct keys *k)
 {
 	for (size_t i = 0; i < k->count; i++)
-		explicit_bzero((char *)k->list[i].pem.p, k->list[i].pem.n);
+		secret_wipe((char *)k->list[i].pem.p, k->list[i].pem.n);
 	if (k->folder >= 0)
 		close(k->folder);
 	arena_free(&k->arena);
