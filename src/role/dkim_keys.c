@@ -6,6 +6,7 @@
  */
 #include "role/dkim_keys.h"
 #include "base/arena.h"
+#include "base/secret.h"
 #include "ipc/wire.h"
 #include "mail/date.h"
 #include "verify/dkim.h"
