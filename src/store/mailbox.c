@@ -547,6 +547,7 @@ mailboxes_new(struct store *store)
 	m->watches = watches_new();
 	m->maildrops = maildrops_new();
 	pthread_mutex_init(&m->work_lock, NULL);
+	pthread_mutex_init(&m->walk_lock, NULL);
 	return m;
 }
 
@@ -563,6 +564,7 @@ mailboxes_free(struct mailboxes **mp)
 	maildrops_free(&m->maildrops);
 	free(m->work);
 	pthread_mutex_destroy(&m->work_lock);
+	pthread_mutex_destroy(&m->walk_lock);
 	free(m);
 	*mp = NULL;
 }

@@ -53,6 +53,8 @@ work_on_account(struct mailboxes *m, uint64_t account)
 static void
 walk_accounts(struct mailboxes *m)
 {
+	if (pthread_mutex_trylock(&m->walk_lock) != 0)
+		return;
 	for (int i = 0; i < WALK_ACCOUNTS && !m->walked; i++) {
 		if (engine_next_partition(m->store->engine,
 		    PARTITION_ACCOUNT, m->walk, &m->walk) != 1)
@@ -60,6 +62,7 @@ walk_accounts(struct mailboxes *m)
 		else if (intents_left(m, m->walk))
 			work_on_account(m, m->walk);
 	}
+	pthread_mutex_unlock(&m->walk_lock);
 }
 
 void

@@ -27,6 +27,7 @@ struct mailboxes {
 	pthread_mutex_t work_lock;
 	struct work *work;		/* for mailboxes_maintain() */
 	size_t work_count, work_room;
+	pthread_mutex_t walk_lock;	/* held by who walks */
 	uint64_t walk;			/* accounts up to this were looked at */
 	bool walked;
 };
