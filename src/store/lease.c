@@ -10,8 +10,9 @@
  * a loss of power takes back is sent again, as RFC 5321 (6.1) would rather
  * have it than lost.
  *
- * After a start nothing is leased until relay has said what it has in hand
- * (queue_resume), or had time enough to.
+ * Nothing is leased to a link that has not said what relay has in hand
+ * (queue_resume): a call for more that is repeated after our start may be here
+ * before that word.
  */
 #include "base/clock.h"
 #include "base/log.h"
@@ -118,7 +119,6 @@ verb_queue_resume(void *arg, const struct caller *caller,
 	}
 	pthread_mutex_lock(&q->lock);
 	q->relay = caller->link;
-	q->lease_from = (monotime_t){ 0 };
 	pthread_mutex_unlock(&q->lock);
 	arena_free(&work);
 }
@@ -137,9 +137,7 @@ take(struct queue *q, const struct queue_lease_request *req, uint64_t link,
 	size_t n = 0;
 
 	pthread_mutex_lock(&q->lock);
-	q->relay = link;
-	if (!q->stopping && q->leased < LEASED_MAX &&
-	    !mono_before(now, q->lease_from))
+	if (!q->stopping && q->leased < LEASED_MAX && q->relay == link)
 		n = dispatch_take(q->dispatch, req->prefer, now, items,
 		    MIN(req->count, LEASE_MAX), &at, &wake);
 	for (size_t i = 0; i < n; i++) {
@@ -151,7 +149,8 @@ take(struct queue *q, const struct queue_lease_request *req, uint64_t link,
 		*name = arena_dup(arena, view.name);
 	}
 	q->counts.leases += n;
-	q->relay_idle = n == 0;
+	if (q->relay == link)
+		q->relay_idle = n == 0;
 	pthread_mutex_unlock(&q->lock);
 	return n;
 }

@@ -25,8 +25,6 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-enum { RESUME_MS = 5000 };		/* relay has to say what it has */
-
 struct queue *
 queue_new(struct store *store)
 {
@@ -35,7 +33,6 @@ queue_new(struct store *store)
 
 	q->store = store;
 	q->dispatch = dispatch_new();
-	q->lease_from = clock_after(RESUME_MS);
 	q->last = &q->first;
 	pthread_mutex_init(&q->lock, NULL);
 	pthread_condattr_init(&attr);

@@ -73,9 +73,8 @@ struct queue {
 	struct routes *routes;		/* NULL: none */
 	struct queue_entry *first, **last;	/* ready, in order */
 	size_t ready, busy, leased, at_hand, lingering;
-	uint64_t relay;			/* its link; 0: none */
+	uint64_t relay;			/* the link that said queue_resume last */
 	bool relay_idle;		/* it asked, and there was nothing */
-	monotime_t lease_from;		/* not before, but when resumed */
 	bool stopping, disk_full;
 	bool loaded;			/* all that is on disk is live */
 	struct tokens ended;		/* meanwhile: not to be loaded */
