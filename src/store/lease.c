@@ -460,6 +460,7 @@ outcomes_can_be(const struct report *r, const struct work *w)
 {
 	size_t first, n = outcomes_of(r, &w->envelope.token, &first);
 
+	must(n == 0 || r->outcomes != NULL);
 	for (size_t i = first; i < first + n; i++)
 		if (r->outcomes[i].recipient >= w->envelope.count)
 			return false;
@@ -471,6 +472,7 @@ apply_all(struct group *g, struct work *w, const struct report *r)
 {
 	size_t first, n = outcomes_of(r, &w->envelope.token, &first);
 
+	must(n == 0 || r->outcomes != NULL);
 	for (size_t i = first; i < first + n; i++) {
 		struct envelope_recipient *to =
 		    &w->envelope.recipients[r->outcomes[i].recipient];
@@ -544,8 +546,8 @@ verb_queue_report(void *arg, const struct caller *caller,
 	struct report r = { .store = store, .req = req };
 	struct span tokens = req->tokens.bytes;
 
-	r.entries = arena_alloc(arena, tokens.n / TOKEN * sizeof(r.entries[0])
-	    + 1);
+	r.entries = arena_alloc(arena, tokens.n / TOKEN *
+	    sizeof(struct queue_entry *) + 1);
 	if (r.entries == NULL || tokens.n % TOKEN != 0 ||
 	    req->state >= DESTINATION_STATES)
 		reply->result = RESULT_INVALID;

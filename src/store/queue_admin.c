@@ -516,13 +516,13 @@ static void
 finish_table(struct table *t, struct text *rows)
 {
 	size_t n = map_count(t->places), at = 0, i = 0;
-	struct place **all = xcalloc(MAX(n, 1), sizeof(*all));
+	struct place **all = xcalloc(MAX(n, 1), sizeof(struct place *));
 	struct span key;
 	void *value;
 
 	while (map_next(t->places, &at, &key, &value))
 		all[i++] = value;
-	qsort(all, n, sizeof(*all), fuller);
+	qsort(all, n, sizeof(struct place *), fuller);
 	for (i = 0; i < n; i++) {
 		if (i < DESTINATIONS_MAX && rows->n < ROWS_ROOM)
 			add_place(rows, all[i]);
