@@ -4,6 +4,7 @@
 #include "relay/relay_send.h"
 #include "base/log.h"
 #include "mail/convert.h"
+#include "mail/encode.h"
 #include "relay/relay_sign.h"
 #include "relay/relay_text.h"
 
@@ -157,22 +158,13 @@ judge_destination(struct sending *s, bool broke)
 /* ---- what the server lacks ----------------------------------------------- */
 
 static bool
-is_ascii(struct span s)
-{
-	for (size_t i = 0; i < s.n; i++)
-		if ((unsigned char)s.p[i] >= 0x80)
-			return false;
-	return true;
-}
-
-static bool
 addresses_are_ascii(const struct envelope *e)
 {
-	if (!is_ascii(e->sender))
+	if (!utf8_is_ascii(e->sender))
 		return false;
 	for (size_t i = 0; i < e->count; i++)
 		if (e->recipients[i].state == RECIPIENT_WAITING &&
-		    !is_ascii(e->recipients[i].address))
+		    !utf8_is_ascii(e->recipients[i].address))
 			return false;
 	return true;
 }

@@ -159,15 +159,6 @@ take_burl(struct smtp_command *c, struct span s, bool utf8, struct arena *a)
 
 /* ---- MAIL and RCPT ------------------------------------------------------ */
 
-static bool
-is_ascii(struct span s)
-{
-	for (size_t i = 0; i < s.n; i++)
-		if ((unsigned char)s.p[i] >= 0x80)
-			return false;
-	return true;
-}
-
 /* "FROM:<path>", and what stands behind the path. */
 static int
 take_path(struct smtp_command *c, struct span *s, const char *word,
@@ -199,7 +190,7 @@ take_mail(struct smtp_command *c, struct span s, bool utf8, struct arena *a)
 	if (status != 1)
 		return status == 0 ? SMTP_BAD_SENDER : SMTP_NO_MEMORY;
 	fault = smtp_mail_parameters(c, s, a);
-	if (fault == SMTP_FINE && !c->utf8 && !is_ascii(path))
+	if (fault == SMTP_FINE && !c->utf8 && !utf8_is_ascii(path))
 		return SMTP_NEEDS_UTF8;
 	return fault;
 }
@@ -220,7 +211,7 @@ take_rcpt(struct smtp_command *c, struct span s, bool utf8, struct arena *a)
 	fault = smtp_rcpt_parameters(c, s, utf8, a);
 	if (fault != SMTP_FINE)
 		return fault;
-	return utf8 || is_ascii(path) ? SMTP_FINE : SMTP_NEEDS_UTF8;
+	return utf8 || utf8_is_ascii(path) ? SMTP_FINE : SMTP_NEEDS_UTF8;
 }
 
 /* ---- the line ----------------------------------------------------------- */
