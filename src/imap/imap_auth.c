@@ -22,26 +22,7 @@ struct account {
 
 static struct map *accounts;		/* by login */
 
-/* -- capabilities ---- */
-
-void
-imap_add_capabilities(struct imap_session *s, struct text *out)
-{
-	text_str(out, "IMAP4rev1 LITERAL+ SASL-IR ID ENABLE");
-	if (s->state == IMAP_GREETED) {
-		if (!stream_is_tls(s->stream) && session_tls(s->io) != NULL)
-			text_str(out, " STARTTLS");
-		if (login_allowed(imap_settings(), s->io))
-			login_mechanisms(out, s->io, " AUTH=");
-		else
-			text_str(out, " LOGINDISABLED");
-		return;
-	}
-	text_str(out, " IDLE UIDPLUS NAMESPACE CHILDREN UNSELECT CONDSTORE "
-	    "MOVE SPECIAL-USE CREATE-SPECIAL-USE ESEARCH LIST-EXTENDED "
-	    "LIST-STATUS WITHIN STATUS=SIZE OBJECTID SAVEDATE APPENDLIMIT=");
-	text_u64(out, imap_settings()->imap_append_limit);
-}
+/* -- STARTTLS ---- */
 
 /* RFC 3501 6.2.1: what the client knew is void, what it sent ahead dropped. */
 struct imap_reply

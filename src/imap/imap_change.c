@@ -168,7 +168,7 @@ imap_tell_flags(struct imap_session *s, uint32_t index, bool with_uid,
 	}
 	text_str(lines, "FLAGS (");
 	imap_view_add_flags(view, lines, row->flags);
-	if (s->condstore) {
+	if (imap_has(s, IMAP_CONDSTORE)) {
 		text_str(lines, ") MODSEQ (");
 		text_u64(lines, imap_row_modseq(row));
 	}

@@ -37,10 +37,11 @@ bool imap_append_wants(struct imap_task *);
 
 /* The handlers, by file. */
 /* imap_session.c */
-struct imap_reply imap_capability(struct imap_task *);
 struct imap_reply imap_noop(struct imap_task *);
 struct imap_reply imap_logout(struct imap_task *);
 struct imap_reply imap_id(struct imap_task *);
+/* imap_capability.c */
+struct imap_reply imap_capability(struct imap_task *);
 struct imap_reply imap_enable(struct imap_task *);
 /* imap_auth.c */
 struct imap_reply imap_starttls(struct imap_task *);

@@ -69,7 +69,7 @@ add_flags(struct run *r, const struct message_row *row)
 	text_str(&r->line, "FLAGS (");
 	imap_view_add_flags(&r->t->s->box->view, &r->line, row->flags);
 	text_char(&r->line, ')');
-	if (r->t->s->condstore && !r->wish.shows_modseq) {
+	if (imap_has(r->t->s, IMAP_CONDSTORE) && !r->wish.shows_modseq) {
 		text_char(&r->line, ' ');
 		add_modseq(&r->line, row);
 	}
@@ -621,7 +621,7 @@ imap_fetch(struct imap_task *t)
 	if (!imap_pick(t, &r->wish.set, &r->picks, &why))
 		return why;
 	if (r->wish.shows_modseq)
-		t->s->condstore = true;
+		imap_turn_on(t->s, IMAP_CONDSTORE);
 	r->seen = r->wish.sets_seen && !t->s->box->read_only;
 	r->batch_arena = imap_arena_get();
 	r->arena = imap_arena_get();

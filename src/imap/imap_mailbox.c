@@ -331,7 +331,7 @@ imap_say_status(struct imap_task *t, uint64_t mailbox, struct span name,
 	struct mailbox_status_reply reply;
 
 	if ((items & IMAP_STATUS_HIGHESTMODSEQ) != 0)
-		t->s->condstore = true;	/* RFC 7162 3.1.2 */
+		imap_turn_on(t->s, IMAP_CONDSTORE);	/* RFC 7162 3.1.2 */
 	if (call_mailbox_status(imap_store(), t->arena, &request,
 	    &reply) != 1) {
 		*why = imap_unavailable();

@@ -401,7 +401,7 @@ imap_search(struct imap_task *t)
 		return imap_no_memory();
 	}
 	if (r->wish.has_modseq)
-		t->s->condstore = true;
+		imap_turn_on(t->s, IMAP_CONDSTORE);
 	resolve(view, r->wish.root);
 	r->t = t;
 	r->by_uid = (t->command->how & IMAP_BY_UID) != 0;

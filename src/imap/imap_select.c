@@ -119,7 +119,7 @@ select_mailbox(struct imap_task *t, bool read_only)
 	if (why.status != IMAP_OK)
 		return why;
 	if (condstore)
-		s->condstore = true;
+		imap_turn_on(s, IMAP_CONDSTORE);
 	describe(s);
 	return read_only
 	    ? (struct imap_reply){ IMAP_OK, "READ-ONLY", "Mailbox examined" }

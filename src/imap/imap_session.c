@@ -334,19 +334,6 @@ imap_setup(const struct imap_environment *env)
 /* -- commands that concern the session alone ---- */
 
 struct imap_reply
-imap_capability(struct imap_task *t)
-{
-	struct text line = TEXT_INIT(4096);
-
-	text_str(&line, "* CAPABILITY ");
-	imap_add_capabilities(t->s, &line);
-	text_str(&line, "\r\n");
-	stream_write(t->s->stream, text_span(&line));
-	text_free(&line);
-	return imap_ok("Capabilities listed");
-}
-
-struct imap_reply
 imap_noop(struct imap_task *t)
 {
 	(void)t;
@@ -394,27 +381,4 @@ imap_id(struct imap_task *t)
 	stream_str(t->s->stream, "* ID (\"name\" \"Postrider\" \"version\" \""
 	    POSTRIDER_VERSION "\")\r\n");
 	return imap_ok("Pleased to meet you");
-}
-
-/* RFC 5161. What is not known is passed over. */
-struct imap_reply
-imap_enable(struct imap_task *t)
-{
-	struct span word;
-	bool condstore = false;
-
-	do {
-		if (!imap_parse_space(&t->in) ||
-		    !imap_parse_atom(&t->in, &word))
-			return imap_bad_syntax(t);
-		if (span_is_nocase(word, "CONDSTORE"))
-			condstore = true;
-	} while (imap_parse_peek(&t->in) == ' ');
-	if (!imap_parse_end(&t->in))
-		return imap_bad_syntax(t);
-	if (condstore)
-		t->s->condstore = true;
-	stream_str(t->s->stream, condstore ? "* ENABLED CONDSTORE\r\n"
-	    : "* ENABLED\r\n");
-	return imap_ok("Enabled");
 }

@@ -20,6 +20,15 @@ enum imap_state {
 	IMAP_SELECTED = 1 << 2,
 };
 
+/* What ENABLE, or a command that implies it, turned on for the session. */
+enum imap_enabled {
+	IMAP_CONDSTORE = 1 << 0,	/* RFC 7162: MODSEQ in every FETCH */
+	IMAP_QRESYNC = 1 << 1,		/* RFC 7162: VANISHED, not EXPUNGE */
+	IMAP_UTF8 = 1 << 2,		/* RFC 6855: names and strings */
+	IMAP_REV2 = 1 << 3,		/* RFC 9051 */
+	IMAP_UIDONLY = 1 << 4,		/* RFC 9586: no message numbers */
+};
+
 /* The mailbox that is selected. */
 struct imap_mailbox {
 	uint64_t id;
@@ -41,7 +50,7 @@ struct imap_session {
 	struct session *io;
 	struct stream *stream;
 	enum imap_state state;
-	bool condstore;			/* MODSEQ in every FETCH from now on */
+	unsigned enabled;		/* enum imap_enabled */
 	bool idling;
 	bool renew;			/* the store was away: watch again */
 	unsigned errors;		/* bad commands in a row */
@@ -55,6 +64,18 @@ struct imap_session {
 	struct imap_window window;
 	struct imap_session *before, *after;	/* all of the process */
 };
+
+static inline bool
+imap_has(const struct imap_session *s, enum imap_enabled what)
+{
+	return (s->enabled & what) != 0;
+}
+
+static inline void
+imap_turn_on(struct imap_session *s, unsigned what)
+{
+	s->enabled |= what;
+}
 
 /* -- one command ---- */
 
@@ -121,9 +142,13 @@ int  imap_discard_literal(struct imap_task *);
  */
 bool imap_read_literals(struct imap_task *, struct imap_reply *why);
 
+/* -- imap_capability.c ---- */
+
+/* "IMAP4rev1 LITERAL+ ...": what there is in the session's state. */
+void imap_add_capabilities(struct imap_session *, struct text *);
+
 /* -- imap_auth.c ---- */
 
-void imap_add_capabilities(struct imap_session *, struct text *);
 void imap_forget_login(struct imap_session *);
 
 /* -- imap_change.c ---- */

@@ -157,7 +157,7 @@ tell_row(struct imap_task *t, const struct order *o, uint64_t bits,
 		    (t->command->how & IMAP_BY_UID) != 0, lines);
 	else if (!as_expected(o, bits, o->before[n], row->flags))
 		return;		/* told with the other changes */
-	else if (t->s->condstore)
+	else if (imap_has(t->s, IMAP_CONDSTORE))
 		tell_modseq(t, index, lines);
 	else
 		imap_view_told(view, index);
@@ -228,7 +228,7 @@ imap_store_flags(struct imap_task *t)
 	if (!take_order(t, &o))
 		return imap_bad_syntax(t);
 	if (o.conditional)
-		s->condstore = true;
+		imap_turn_on(s, IMAP_CONDSTORE);
 	if (!imap_pick(t, &o.set, &o.picks, &why))
 		return why;
 	if (o.picks.messages == 0)

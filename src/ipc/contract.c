@@ -18,6 +18,7 @@ role_name(enum role_bit role)
 	case SIGNER: return "signer";
 	case CLI: return "cli";
 	case METRICS: return "metrics";
+	case INDEX: return "index";
 	default: return "?";
 	}
 }

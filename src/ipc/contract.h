@@ -12,14 +12,14 @@
 
 #include "base/base.h"
 
-enum { CONTRACT_VERSION = 2 };
+enum { CONTRACT_VERSION = 3 };
 
 enum role_bit {
 	SUPERVISOR = 1 << 0, MX = 1 << 1, ACCESS = 1 << 2, STORE = 1 << 3,
 	RELAY = 1 << 4, RESOLVER = 1 << 5, FILTER = 1 << 6, SIGNER = 1 << 7,
-	CLI = 1 << 8, METRICS = 1 << 9,
+	CLI = 1 << 8, METRICS = 1 << 9, INDEX = 1 << 10,
 	EDGE = MX | ACCESS,
-	ANY_ROLE = 0x3fe,
+	ANY_ROLE = 0x7fe,
 };
 const char *role_name(enum role_bit);		/* "mx"; "?" for none */
 
@@ -59,6 +59,31 @@ enum {
 	USE_ALL = 1 << 0, USE_ARCHIVE = 1 << 1, USE_DRAFTS = 1 << 2,
 	USE_FLAGGED = 1 << 3, USE_JUNK = 1 << 4, USE_SENT = 1 << 5,
 	USE_TRASH = 1 << 6,
+};
+
+/* What the index can be asked for: where in a message the words stand. */
+enum index_field {
+	INDEX_TEXT,		/* header (names and all) or body */
+	INDEX_BODY,
+	INDEX_SUBJECT, INDEX_FROM, INDEX_TO, INDEX_CC, INDEX_BCC,
+	INDEX_HEADER,		/* the value of any other field */
+	INDEX_FIELDS
+};
+
+/* Rights on a mailbox (RFC 4314), bits. */
+enum {
+	RIGHT_LOOKUP = 1 << 0,		/* l */
+	RIGHT_READ = 1 << 1,		/* r */
+	RIGHT_SEEN = 1 << 2,		/* s */
+	RIGHT_WRITE = 1 << 3,		/* w: flags but \Seen and \Deleted */
+	RIGHT_INSERT = 1 << 4,		/* i: APPEND, COPY into */
+	RIGHT_POST = 1 << 5,		/* p: send mail as it */
+	RIGHT_CREATE = 1 << 6,		/* k: mailboxes below */
+	RIGHT_REMOVE = 1 << 7,		/* x: DELETE, RENAME */
+	RIGHT_DELETED = 1 << 8,		/* t: \Deleted */
+	RIGHT_EXPUNGE = 1 << 9,		/* e */
+	RIGHT_ADMIN = 1 << 10,		/* a: the ACL itself */
+	RIGHTS_ALL = (1 << 11) - 1,
 };
 
 /* queue_commit flags. */

@@ -298,6 +298,8 @@ store_sync(void *arg, uint64_t ticket)
 #define VERB_TO_STORE(name) .name = verb_##name,
 #define VERB_TO_SIGNER(name)
 #define VERB_TO_RESOLVER(name)
+#define VERB_TO_INDEX(name)
+#define VERB_TO_RELAY(name)
 
 const struct handlers store_handlers = {
 	.gone = store_gone,

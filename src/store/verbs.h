@@ -18,6 +18,8 @@
 	    const struct name##_request *, struct name##_reply *);
 #define VERB_TO_SIGNER(name)
 #define VERB_TO_RESOLVER(name)
+#define VERB_TO_INDEX(name)
+#define VERB_TO_RELAY(name)
 
 #include "ipc/contract_no_fields.h"
 #define RECORD(name)
@@ -33,5 +35,7 @@
 #undef VERB_TO_STORE
 #undef VERB_TO_SIGNER
 #undef VERB_TO_RESOLVER
+#undef VERB_TO_INDEX
+#undef VERB_TO_RELAY
 
 #endif
