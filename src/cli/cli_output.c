@@ -59,6 +59,8 @@ cli_result(enum result result, const char *what)
 		    "the log may say why" },
 		[RESULT_DAMAGED] = { EX_IOERR, "what is stored is damaged; "
 		    "`postrider check` tells more" },
+		[RESULT_FORBIDDEN] = { EX_NOPERM, "its rights do not allow "
+		    "that" },
 	};
 
 	if (result == RESULT_OK)

@@ -65,6 +65,8 @@ imap_refused(struct imap_task *t, enum result result)
 		return imap_no("UNAVAILABLE", "No space left, try later");
 	case RESULT_DAMAGED:
 		return imap_no("SERVERBUG", "The mailbox is damaged");
+	case RESULT_FORBIDDEN:
+		return imap_no("NOPERM", "You have no right to do that");
 	default:
 		return imap_unavailable();
 	}

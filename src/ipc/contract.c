@@ -61,6 +61,7 @@ result_name(enum result result)
 		[RESULT_FULL] = "disk full",
 		[RESULT_TEMPORARY] = "temporary failure",
 		[RESULT_DAMAGED] = "damaged",
+		[RESULT_FORBIDDEN] = "forbidden",
 	};
 
 	_Static_assert(ARRAY_LEN(names) == RESULTS, "a name for each");

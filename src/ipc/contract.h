@@ -38,6 +38,7 @@ enum result {
 	RESULT_NOT_LOCAL, RESULT_INVALID, RESULT_LIMIT, RESULT_LOCKED,
 	RESULT_CONFLICT, RESULT_FULL,	/* the disk */
 	RESULT_TEMPORARY, RESULT_DAMAGED,
+	RESULT_FORBIDDEN,	/* their rights on the mailbox do not suffice */
 	RESULTS
 };
 const char *result_name(enum result);

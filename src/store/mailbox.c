@@ -290,7 +290,8 @@ mailbox_leave(struct mailbox **mbp)
 	if (mb == NULL)
 		return;
 	m = mb->owner;
-	mb->quiet_link = mb->quiet_watch = 0;
+	mb->quiet_link = mb->quiet_watch = mb->user = 0;
+	mb->rights = 0;
 	keep = mb->loaded;
 	bytes = MAILBOX_BYTES + table_bytes(&mb->table) + (mb->delivered ==
 	    NULL ? 0 : map_count(mb->delivered) * 96);
@@ -371,15 +372,54 @@ grant_account(struct store *store, const struct grant *grant,
 	return RESULT_OK;
 }
 
+/* Who is in it, when they have the rights; else it is left. */
+static enum result
+admit(struct mailbox **mb, uint64_t account, uint32_t needs)
+{
+	uint32_t rights = (*mb)->table.account == account ? RIGHTS_ALL : 0;
+
+	if (rights == 0 || (rights & needs) != needs) {
+		mailbox_leave(mb);
+		return (rights & RIGHT_LOOKUP) != 0 ? RESULT_FORBIDDEN
+		    : RESULT_NOT_FOUND;
+	}
+	(*mb)->user = account;
+	(*mb)->rights = rights;
+	return RESULT_OK;
+}
+
 enum result
 mailbox_open_for(struct store *store, const struct grant *grant, uint64_t id,
-    struct mailbox **mb)
+    uint32_t needs, struct mailbox **mb)
 {
 	uint64_t account;
 	enum result result = grant_account(store, grant, &account);
 
-	return result == RESULT_OK
-	    ? mailbox_enter(store->mailboxes, account, id, mb) : result;
+	if (result == RESULT_OK)
+		result = mailbox_enter(store->mailboxes, account, id, mb);
+	return result == RESULT_OK ? admit(mb, account, needs) : result;
+}
+
+enum result
+mailbox_open_two_for(struct store *store, const struct grant *grant,
+    const struct wanted_mailbox wanted[2], struct mailbox *two[2])
+{
+	uint64_t account;
+	enum result result = grant_account(store, grant, &account);
+
+	if (result == RESULT_OK)
+		result = mailbox_enter_two(store->mailboxes, account,
+		    wanted[0].id, wanted[1].id, two);
+	if (result == RESULT_OK)
+		result = admit(&two[0], account, wanted[0].needs |
+		    (two[1] == NULL ? wanted[1].needs : 0));
+	if (result == RESULT_OK && two[1] != NULL)
+		result = admit(&two[1], account, wanted[1].needs);
+	if (result != RESULT_OK) {
+		mailbox_leave(&two[0]);
+		mailbox_leave(&two[1]);
+	}
+	return result;
 }
 
 void

@@ -149,7 +149,8 @@ verb_mailbox_open(void *arg, const struct caller *caller,
 {
 	struct mailbox *mb = NULL;
 
-	reply->result = mailbox_open_for(arg, &req->grant, req->mailbox, &mb);
+	reply->result = mailbox_open_for(arg, &req->grant, req->mailbox,
+	    RIGHT_READ, &mb);
 	if (reply->result == RESULT_OK)
 		reply->result = fill_snapshot(mb, arena, reply);
 	if (reply->result == RESULT_OK && req->claim_recent)
@@ -167,7 +168,8 @@ verb_mailbox_changes(void *arg, const struct caller *caller,
 	struct mailbox *mb = NULL;
 	struct view view;
 
-	reply->result = mailbox_open_for(arg, &req->grant, req->mailbox, &mb);
+	reply->result = mailbox_open_for(arg, &req->grant, req->mailbox,
+	    RIGHT_READ, &mb);
 	if (reply->result == RESULT_OK) {
 		reply->result = view_changes(mb, req->since, arena, &view);
 		VIEW_TO_REPLY(&view, reply);
@@ -205,7 +207,8 @@ verb_mailbox_status(void *arg, const struct caller *caller,
 
 	(void)caller;
 	(void)arena;
-	reply->result = mailbox_open_for(arg, &req->grant, req->mailbox, &mb);
+	reply->result = mailbox_open_for(arg, &req->grant, req->mailbox,
+	    RIGHT_READ, &mb);
 	if (reply->result != RESULT_OK)
 		return;
 	t = &mb->table;

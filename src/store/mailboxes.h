@@ -44,6 +44,8 @@ struct mailbox {
 	uint64_t version;		/* of its partition */
 	ticket_t structural;		/* of the last message added or gone */
 	uint64_t quiet_link, quiet_watch;	/* learns by its answer */
+	uint64_t user;			/* who is in it by mailbox_open_for() */
+	uint32_t rights;		/* RIGHT_* of theirs; both until it is left */
 	size_t tail_bytes;
 	struct table table;
 	struct map *delivered;		/* queue ids with a marker; or NULL */
@@ -85,11 +87,21 @@ enum result result_of_errno(void);	/* after -1 from the engine */
 enum result mailboxes_durable(struct mailboxes *, ticket_t);
 
 /*
- * For verbs: what the grant's account may enter; and the end, when the answer
- * waits for what it tells (and for this ticket). An empty *mb is fine.
+ * For verbs: a mailbox on which the grant's account has all the rights that
+ * are needed (RIGHT_*; 0: any at all); and the end, when the answer waits for
+ * what it tells (and for this ticket). An empty *mb is fine. Besides what
+ * mailbox_enter() says, RESULT_FORBIDDEN: they know of it and may not; who
+ * does not even know of it finds nothing.
  */
 enum result mailbox_open_for(struct store *, const struct grant *,
-    uint64_t id, struct mailbox **mb);
+    uint64_t id, uint32_t needs, struct mailbox **mb);
+/* The same for two, in the order of locking; one mailbox is entered once. */
+struct wanted_mailbox {
+	uint64_t id;
+	uint32_t needs;
+};
+enum result mailbox_open_two_for(struct store *, const struct grant *,
+    const struct wanted_mailbox[2], struct mailbox *two[2]);
 void mailbox_answer(struct mailbox **mb, ticket_t, enum result *);
 void mailbox_answer_two(struct mailbox *two[2], ticket_t, enum result *);
 /* The account of a grant. RESULT_OK, RESULT_DENIED. */

@@ -120,7 +120,8 @@ append_to(struct store *store, const struct message_append_request *req,
 
 	if (req->body.bytes.n > store_settings(store)->imap_append_limit)
 		return RESULT_LIMIT;
-	result = mailbox_open_for(store, &req->grant, req->mailbox, mb);
+	result = mailbox_open_for(store, &req->grant, req->mailbox,
+	    RIGHT_INSERT, mb);
 	if (result != RESULT_OK || appended_before(*mb, &req->token, reply))
 		return result;
 	if (req->body.bytes.n <= ENGINE_BODY_INLINE)
@@ -129,7 +130,7 @@ append_to(struct store *store, const struct message_append_request *req,
 	result = stream_body(store->engine, body, req);
 	if (result == RESULT_OK)
 		result = mailbox_open_for(store, &req->grant, req->mailbox,
-		    mb);
+		    RIGHT_INSERT, mb);
 	if (result != RESULT_OK || appended_before(*mb, &req->token, reply))
 		return result;
 	return append(*mb, req, body, reply);
@@ -157,7 +158,8 @@ row_of(struct store *store, const struct grant *grant, uint64_t mailbox,
 {
 	struct mailbox *mb;
 	const struct row *found;
-	enum result result = mailbox_open_for(store, grant, mailbox, &mb);
+	enum result result = mailbox_open_for(store, grant, mailbox,
+	    RIGHT_READ, &mb);
 
 	if (result != RESULT_OK)
 		return result;
@@ -271,7 +273,8 @@ pick_rows(struct store *store, const struct grant *grant, uint64_t mailbox,
 	*n = 0;
 	*next = 0;
 	if (uids_read(&wanted, uids))
-		result = mailbox_open_for(store, grant, mailbox, &mb);
+		result = mailbox_open_for(store, grant, mailbox, RIGHT_READ,
+		    &mb);
 	if (result == RESULT_OK) {
 		*rows = xmalloc(DETAILS_ROWS * sizeof(**rows));
 		*n = first_rows(&mb->table, &wanted, *rows, next);

@@ -225,11 +225,14 @@ static enum result
 enter(struct store *store, const struct message_copy_request *req,
     struct mailbox *two[2])
 {
-	uint64_t account;
-	enum result result = grant_account(store, &req->grant, &account);
+	struct wanted_mailbox wanted[2] = {
+		{ req->mailbox, RIGHT_READ },
+		{ req->target, RIGHT_INSERT },
+	};
 
-	return result == RESULT_OK ? mailbox_enter_two(store->mailboxes,
-	    account, req->mailbox, req->target, two) : result;
+	if (req->move)
+		wanted[0].needs |= RIGHT_DELETED | RIGHT_EXPUNGE;
+	return mailbox_open_two_for(store, &req->grant, wanted, two);
 }
 
 void

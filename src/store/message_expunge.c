@@ -89,6 +89,7 @@ verb_message_expunge(void *arg, const struct caller *caller,
     struct message_expunge_reply *reply)
 {
 	uint64_t flags = req->only_deleted ? FLAG_DELETED : 0;
+	uint32_t needs = RIGHT_EXPUNGE | (flags != 0 ? 0 : RIGHT_DELETED);
 	struct uids wanted = { 0 };
 	struct mailbox *mb = NULL;
 	struct view view;
@@ -97,7 +98,7 @@ verb_message_expunge(void *arg, const struct caller *caller,
 	    : RESULT_INVALID;
 	if (reply->result == RESULT_OK)
 		reply->result = mailbox_open_for(arg, &req->grant,
-		    req->mailbox, &mb);
+		    req->mailbox, needs, &mb);
 	if (reply->result == RESULT_OK) {
 		watch_by_answer(mb, caller, req->watch);
 		reply->result = expunge(mb, &wanted, flags);

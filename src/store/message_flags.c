@@ -150,7 +150,7 @@ verb_message_store(void *arg, const struct caller *caller,
 	    uids_read(&wanted, req->uids.bytes) ? RESULT_OK : RESULT_INVALID;
 	if (reply->result == RESULT_OK)
 		reply->result = mailbox_open_for(store, &req->grant,
-		    req->mailbox, &mb);
+		    req->mailbox, RIGHT_READ, &mb);
 	if (reply->result == RESULT_OK) {
 		watch_by_answer(mb, caller, req->watch);
 		reply->result = store_flags(mb, req, &wanted, &s, &ticket);
