@@ -127,7 +127,7 @@ appended(struct imap_task *t, const struct delivery *d,
 		return imap_refused(t, reply->result);
 	}
 	if (box != NULL && box->id == d->id)
-		box->noted = box->view.modseq + 1;	/* look at once */
+		box->noted = imap_view_modseq(&box->view) + 1;	/* look at once */
 	answer.code = arena_printf(t->arena, "APPENDUID %u %u",
 	    reply->uidvalidity, reply->uid).p;
 	return answer;

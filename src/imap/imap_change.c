@@ -12,7 +12,7 @@
 
 #include "base/map.h"
 
-static struct map *watches;		/* from the watch to its session */
+static struct map *watches;		/* from the watch to the mailbox */
 static uint64_t last_watch;
 
 static struct span
@@ -21,32 +21,26 @@ watch_key(const uint64_t *watch)
 	return span_of(watch, sizeof(*watch));
 }
 
-void
-imap_watch_set(struct imap_session *s)
+static void
+watch(struct imap_mailbox *box)
 {
 	if (watches == NULL)
 		watches = map_new();
-	s->box->watch = ++last_watch;
-	map_put(watches, watch_key(&s->box->watch), s);
-}
-
-void
-imap_watch_clear(struct imap_session *s)
-{
-	map_remove(watches, watch_key(&s->box->watch));
+	box->watch = ++last_watch;
+	map_put(watches, watch_key(&box->watch), box);
 }
 
 static bool
 behind(const struct imap_session *s)
 {
-	return s->renew || s->box->noted > s->box->view.modseq;
+	return s->renew || s->box->noted > imap_view_modseq(&s->box->view);
 }
 
 void
 imap_note_changed(void *arg, const void *data)
 {
 	const struct mailbox_changed_note *note = data;
-	struct imap_session *s;
+	struct imap_mailbox *box;
 
 	(void)arg;
 	if (note->watch == 0) {		/* notes were lost */
@@ -54,42 +48,91 @@ imap_note_changed(void *arg, const void *data)
 		return;
 	}
 	if (watches == NULL ||
-	    (s = map_get(watches, watch_key(&note->watch))) == NULL)
+	    (box = map_get(watches, watch_key(&note->watch))) == NULL)
 		return;
-	s->box->noted = MAX(s->box->noted, note->modseq);
-	if (s->idling && behind(s))
-		session_wake(s->io);
+	box->noted = MAX(box->noted, note->modseq);
+	if (box == box->s->box && box->s->idling && behind(box->s))
+		session_wake(box->s->io);
+}
+
+/* -- open and closed ---- */
+
+static uint32_t
+most_messages(void)
+{
+	return (uint32_t)MIN(UINT32_MAX - 1,
+	    imap_settings()->imap_max_mailbox_messages);
+}
+
+bool
+imap_mailbox_open(struct imap_task *t, uint64_t id, bool read_only,
+    struct imap_mailbox **out, struct imap_reply *why)
+{
+	struct imap_mailbox *box = xcalloc(1, sizeof(*box));
+	struct mailbox_open_request request = { .grant = t->s->grant,
+	    .mailbox = id, .claim_recent = !read_only };
+	struct mailbox_open_reply reply;
+	int status;
+
+	*why = imap_ok(NULL);
+	box->s = t->s;
+	box->id = id;
+	box->read_only = read_only;
+	watch(box);
+	request.watch = box->watch;
+	*out = box;
+	if (call_mailbox_open(imap_store(), t->arena, &request, &reply) != 1) {
+		*why = imap_unavailable();
+		goto out;
+	}
+	if (reply.result != RESULT_OK)
+		*why = imap_refused(t, reply.result);
+	else if ((status = imap_view_open(&box->view, &reply,
+	    most_messages())) != 1)
+		*why = status == 0
+		    ? imap_no("LIMIT", "The mailbox is too large")
+		    : imap_no("SERVERBUG", "The mailbox is damaged");
+	blob_release(&reply.rows);
+out:
+	if (why->status == IMAP_OK)
+		return true;
+	imap_mailbox_close(out, t->arena);
+	return false;
+}
+
+void
+imap_mailbox_close(struct imap_mailbox **boxp, struct arena *arena)
+{
+	struct imap_mailbox *box = *boxp;
+	struct mailbox_close_request request = { .grant = box->s->grant,
+	    .mailbox = box->id, .watch = box->watch };
+	struct mailbox_close_reply reply;
+
+	map_remove(watches, watch_key(&box->watch));
+	/* The watch ends with the link, should the store be away. */
+	if (link_up(imap_store()))
+		(void)!call_mailbox_close(imap_store(), arena, &request,
+		    &reply);
+	imap_view_free(&box->view);
+	free(box);
+	*boxp = NULL;
 }
 
 void
 imap_unselect_mailbox(struct imap_session *s, struct arena *arena)
 {
-	struct mailbox_close_request request = { .grant = s->grant,
-	    .mailbox = s->box->id, .watch = s->box->watch };
-	struct mailbox_close_reply reply;
-
-	imap_watch_clear(s);
-	/* The watch ends with the link, should the store be away. */
-	if (link_up(imap_store()))
-		(void)!call_mailbox_close(imap_store(), arena, &request,
-		    &reply);
-	imap_view_free(&s->box->view);
-	free(s->box);
-	s->box = NULL;
+	imap_mailbox_close(&s->box, arena);
 	s->renew = false;
 	s->state = IMAP_AUTHENTICATED;
 	imap_window_clear(s);
 }
 
 bool
-imap_apply(struct imap_session *s, const struct imap_changes *changes)
+imap_apply(struct imap_mailbox *box, const struct imap_changes *changes)
 {
-	uint32_t max = (uint32_t)MIN(UINT32_MAX - 1,
-	    imap_settings()->imap_max_mailbox_messages);
-
-	if (imap_view_apply(&s->box->view, changes, max) == 1)
+	if (imap_view_apply(&box->view, changes, most_messages()) == 1)
 		return true;
-	s->bye = "The mailbox cannot be followed any more";
+	box->s->bye = "The mailbox cannot be followed any more";
 	return false;
 }
 
@@ -109,7 +152,7 @@ imap_refresh(struct imap_session *s, struct arena *arena)
 		return 1;
 	request = (struct mailbox_changes_request){ .grant = s->grant,
 	    .mailbox = s->box->id, .watch = s->box->watch,
-	    .since = s->box->view.modseq,
+	    .since = imap_view_modseq(&s->box->view),
 	    .claim_recent = !s->box->read_only };
 	if (call_mailbox_changes(imap_store(), arena, &request, &reply) != 1)
 		return -1;
@@ -124,7 +167,7 @@ imap_refresh(struct imap_session *s, struct arena *arena)
 	} else {
 		s->renew = false;
 		s->box->noted = MIN(s->box->noted, reply.highestmodseq);
-		if (!imap_apply(s, &IMAP_CHANGES(reply)))
+		if (!imap_apply(s->box, &IMAP_CHANGES(reply)))
 			status = 0;
 	}
 	blob_release(&reply.rows);
@@ -158,7 +201,7 @@ imap_tell_flags(struct imap_session *s, uint32_t index, bool with_uid,
     struct text *lines)
 {
 	const struct imap_view *view = &s->box->view;
-	const struct message_row *row = &view->rows[index];
+	const struct message_row *row = imap_view_row(view, index);
 
 	imap_add_number_line(lines, index + 1, " FETCH (");
 	if (with_uid) {
@@ -167,7 +210,7 @@ imap_tell_flags(struct imap_session *s, uint32_t index, bool with_uid,
 		text_char(lines, ' ');
 	}
 	text_str(lines, "FLAGS (");
-	imap_view_add_flags(view, lines, row->flags);
+	imap_view_add_flags(view, lines, imap_view_flags(view, row));
 	if (imap_has(s, IMAP_CONDSTORE)) {
 		text_str(lines, ") MODSEQ (");
 		text_u64(lines, imap_row_modseq(row));

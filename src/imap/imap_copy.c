@@ -28,7 +28,7 @@ copied(struct imap_task *t, const struct message_copy_reply *reply, bool move)
 {
 	const char *code = copyuid(t, reply);
 
-	if (!imap_apply(t->s, &IMAP_CHANGES(*reply)))
+	if (!imap_apply(t->s->box, &IMAP_CHANGES(*reply)))
 		return imap_no("SERVERBUG", "The mailbox is damaged");
 	if (!move)
 		return (struct imap_reply){ IMAP_OK, code, "Copied" };
@@ -48,8 +48,8 @@ copy(struct imap_task *t, const struct imap_picks *picks, uint64_t target,
 	struct imap_session *s = t->s;
 	struct message_copy_request request = { .grant = s->grant,
 	    .token = token_new(), .mailbox = s->box->id,
-	    .uids = BLOB_OF(imap_uids_of(t, picks)), .target = target,
-	    .move = move, .since = s->box->view.modseq,
+	    .uids = BLOB_OF(imap_uids_of(&s->box->view, picks, t->arena)),
+	    .target = target, .move = move, .since = imap_view_modseq(&s->box->view),
 	    .watch = s->box->watch };
 	struct message_copy_reply reply;
 	struct imap_reply why;
@@ -64,7 +64,7 @@ copy(struct imap_task *t, const struct imap_picks *picks, uint64_t target,
 		why = imap_refused(t, reply.result);
 	/* News of the target, when it is the selected mailbox itself. */
 	if (reply.result == RESULT_OK && target == s->box->id)
-		s->box->noted = s->box->view.modseq + 1;
+		s->box->noted = imap_view_modseq(&s->box->view) + 1;
 	blob_release(&reply.sources);
 	blob_release(&reply.targets);
 	blob_release(&reply.rows);
@@ -94,7 +94,7 @@ copy_or_move(struct imap_task *t, bool move)
 		return status < 0 ? why
 		    : imap_no("TRYCREATE", "No such mailbox");
 	if ((t->command->how & IMAP_BY_UID) == 0 &&
-	    imap_any_gone(t->s, &picks))
+	    imap_any_gone(&t->s->box->view, &picks))
 		return imap_expunge_issued();
 	if (picks.messages == 0)
 		return imap_ok("There are no such messages");
@@ -124,7 +124,7 @@ imap_expunge_deleted(struct imap_task *t, const struct imap_picks *picks)
 	struct imap_picks all = imap_view_all(&s->box->view, &room);
 	struct message_expunge_request request = { .grant = s->grant,
 	    .mailbox = s->box->id, .only_deleted = 1,
-	    .since = s->box->view.modseq, .watch = s->box->watch };
+	    .since = imap_view_modseq(&s->box->view), .watch = s->box->watch };
 	struct message_expunge_reply reply;
 	struct imap_reply why = imap_ok("Expunged");
 
@@ -132,13 +132,13 @@ imap_expunge_deleted(struct imap_task *t, const struct imap_picks *picks)
 		picks = &all;
 	if (picks->messages == 0)
 		return why;
-	request.uids = BLOB_OF(imap_uids_of(t, picks));
+	request.uids = BLOB_OF(imap_uids_of(&s->box->view, picks, t->arena));
 	if (call_message_expunge(imap_store(), t->arena, &request,
 	    &reply) != 1)
 		return imap_unavailable();
 	if (reply.result != RESULT_OK)
 		why = imap_box_refused(t, reply.result);
-	else if (!imap_apply(s, &IMAP_CHANGES(reply)))
+	else if (!imap_apply(s->box, &IMAP_CHANGES(reply)))
 		why = imap_no("SERVERBUG", "The mailbox is damaged");
 	blob_release(&reply.rows);
 	blob_release(&reply.vanished);

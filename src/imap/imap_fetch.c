@@ -35,15 +35,17 @@ struct run {
 	/* The batch. */
 	size_t count;
 	uint32_t index[BATCH_ROWS], uid[BATCH_ROWS];
+	struct message_row row[BATCH_ROWS];
 	struct message_detail *details;
 	struct span *bodies;
 	struct blob bodies_blob;
 };
 
+/* NULL: it is gone. Good until we wait. */
 static const struct message_row *
 row_at(const struct run *r, uint32_t index)
 {
-	return &r->t->s->box->view.rows[index];
+	return imap_view_row(&r->t->s->box->view, index);
 }
 
 /* -- items of the row ---- */
@@ -66,8 +68,10 @@ add_modseq(struct text *line, const struct message_row *row)
 static void
 add_flags(struct run *r, const struct message_row *row)
 {
+	const struct imap_view *view = &r->t->s->box->view;
+
 	text_str(&r->line, "FLAGS (");
-	imap_view_add_flags(&r->t->s->box->view, &r->line, row->flags);
+	imap_view_add_flags(view, &r->line, imap_view_flags(view, row));
 	text_char(&r->line, ')');
 	if (imap_has(r->t->s, IMAP_CONDSTORE) && !r->wish.shows_modseq) {
 		text_char(&r->line, ' ');
@@ -304,9 +308,9 @@ add_section(struct run *r, const struct imap_fetch_item *item,
 
 static int
 add_item(struct run *r, const struct imap_fetch_item *item,
-    struct imap_message *m, uint32_t index, size_t i)
+    struct imap_message *m, const struct message_row *row, size_t i)
 {
-	if (add_row_item(r, item->kind, row_at(r, index)))
+	if (add_row_item(r, item->kind, row))
 		return 1;
 	switch (item->kind) {
 	case IMAP_FETCH_EMAILID:
@@ -335,12 +339,12 @@ add_nothing(struct run *r, const struct imap_fetch_item *item)
 }
 
 static void
-end_row(struct run *r, uint32_t index)
+end_row(struct run *r, const struct message_row *row, uint32_t index)
 {
-	const struct message_row *row = row_at(r, index);
 	bool shown = r->wish.shows_flags;
 
-	if (!shown && r->seen && (row->modseq & IMAP_ROW_CHANGED) != 0) {
+	if (!shown && r->seen &&
+	    imap_view_changed(&r->t->s->box->view, index)) {
 		text_char(&r->line, ' ');
 		add_flags(r, row);
 		shown = true;
@@ -352,7 +356,8 @@ end_row(struct run *r, uint32_t index)
 
 /* 1 told, 0 it is gone (nothing was said of it, if possible), -1. */
 static int
-say_row(struct run *r, struct imap_message *m, uint32_t index, size_t i)
+say_row(struct run *r, struct imap_message *m, const struct message_row *row,
+    uint32_t index, size_t i)
 {
 	size_t begin = r->line.n, n;
 	int status = 1;
@@ -365,7 +370,7 @@ say_row(struct run *r, struct imap_message *m, uint32_t index, size_t i)
 		if (n > 0)
 			text_char(&r->line, ' ');
 		if (status == 1)
-			status = add_item(r, &r->wish.items[n], m, index, i);
+			status = add_item(r, &r->wish.items[n], m, row, i);
 		if (status != 1 && (!r->line_begun || r->t->s->bye != NULL))
 			break;
 		if (status != 1)
@@ -375,7 +380,7 @@ say_row(struct run *r, struct imap_message *m, uint32_t index, size_t i)
 		r->line.n = r->line_begun ? 0 : begin;
 		return status;
 	}
-	end_row(r, index);
+	end_row(r, row, index);
 	if (r->line.n >= LINE_FULL)
 		put_line(r);
 	return status;
@@ -394,10 +399,8 @@ changed(const struct run *r, uint32_t index)
 static bool
 wanted(struct run *r, uint32_t index)
 {
-	if (!changed(r, index))
-		return false;
-	if (!imap_row_gone(row_at(r, index)))
-		return true;
+	if (row_at(r, index) != NULL)
+		return changed(r, index);
 	r->missing = true;
 	return false;
 }
@@ -429,7 +432,8 @@ take_batch(struct run *r)
 			break;
 		if (!wanted(r, index))
 			continue;
-		more = shared_bytes(r, row_at(r, index));
+		r->row[r->count] = *row_at(r, index);
+		more = shared_bytes(r, &r->row[r->count]);
 		if (r->count > 0 && (more > ALONE ||
 		    bytes + more > BATCH_BYTES)) {
 			r->walk = before;
@@ -437,7 +441,8 @@ take_batch(struct run *r)
 		}
 		bytes += more;
 		r->index[r->count] = index;
-		r->uid[r->count++] = row_at(r, index)->uid;
+		r->uid[r->count] = r->row[r->count].uid;
+		r->count++;
 		if (more > ALONE)
 			break;
 	}
@@ -452,13 +457,13 @@ set_seen(struct run *r)
 	struct text uids = TEXT_INIT(0);
 	struct message_store_request request = { .grant = s->grant,
 	    .mailbox = s->box->id, .mode = STORE_ADD, .flags = FLAG_SEEN,
-	    .unchanged_since = UINT64_MAX, .since = s->box->view.modseq,
-	    .watch = s->box->watch };
+	    .unchanged_since = UINT64_MAX, .watch = s->box->watch,
+	    .since = imap_view_modseq(&s->box->view) };
 	struct message_store_reply reply;
 	int status = 1;
 
 	for (size_t i = 0; i < r->count; i++)
-		if ((row_at(r, r->index[i])->flags & FLAG_SEEN) == 0)
+		if ((r->row[i].flags & FLAG_SEEN) == 0)
 			uid_range_put(&uids, &(struct uid_range){
 			    .first = r->uid[i], .last = r->uid[i] });
 	if (uids.n == 0)
@@ -469,7 +474,8 @@ set_seen(struct run *r)
 		status = -1;
 		goto out;
 	}
-	if (reply.result != RESULT_OK || !imap_apply(s, &IMAP_CHANGES(reply)))
+	if (reply.result != RESULT_OK ||
+	    !imap_apply(s->box, &IMAP_CHANGES(reply)))
 		status = -1;
 	blob_release(&reply.modified);
 	blob_release(&reply.rows);
@@ -495,17 +501,17 @@ get_bodies(struct run *r)
 	if (uids == NULL || got == NULL || places == NULL || r->bodies == NULL)
 		return -1;
 	for (size_t i = 0; i < r->count; i++)
-		if (shared_bytes(r, row_at(r, r->index[i])) > 0) {
+		if (shared_bytes(r, &r->row[i]) > 0) {
 			places[n] = i;
 			uids[n++] = r->uid[i];
 		}
 	if (n < 2)
 		return 1;
-	if (imap_get_bodies(r->t, r->batch_arena, uids, n, got,
+	if (imap_get_bodies(r->t->s->box, r->batch_arena, uids, n, got,
 	    &r->bodies_blob) != 1)
 		return -1;
 	for (size_t i = 0; i < n; i++)
-		if (got[i].n == row_at(r, r->index[places[i]])->size)
+		if (got[i].n == r->row[places[i]].size)
 			r->bodies[places[i]] = got[i];
 	return 1;
 }
@@ -520,9 +526,9 @@ prepare_batch(struct run *r)
 	if (w->needs_details || w->needs_summary) {
 		r->details = arena_alloc(r->batch_arena,
 		    r->count * sizeof(*r->details));
-		if (r->details == NULL || imap_get_details(r->t,
-		    r->batch_arena, r->uid, r->count, w->needs_summary,
-		    r->details) != 1)
+		if (r->details == NULL || imap_get_details(
+		    r->t->s->box, r->batch_arena, r->uid, r->count,
+		    w->needs_summary, r->details) != 1)
 			return -1;
 	}
 	if (r->seen && set_seen(r) != 1)
@@ -535,17 +541,20 @@ prepare_batch(struct run *r)
 static int
 say_batch_row(struct run *r, size_t i)
 {
+	const struct message_row *now = row_at(r, r->index[i]);
 	struct imap_message m;
 	int status;
 
 	if (r->details != NULL && r->details[i].uid == 0)
 		return 0;
-	imap_message_begin(&m, r->t, r->arena, row_at(r, r->index[i]));
+	if (now != NULL)
+		r->row[i] = *now;	/* its flags may be others */
+	imap_message_begin(&m, r->t, r->t->s->box, r->arena, &r->row[i]);
 	if (r->details != NULL)
 		m.record = r->details[i].summary;
 	if (r->bodies != NULL)
 		m.held = r->bodies[i];
-	status = say_row(r, &m, r->index[i], i);
+	status = say_row(r, &m, &r->row[i], r->index[i], i);
 	imap_message_end(&m);
 	return status;
 }
@@ -572,13 +581,15 @@ say_batch(struct run *r)
 static void
 say_from_view(struct run *r)
 {
+	struct message_row row;
 	uint32_t index;
 	unsigned rows = 0;
 
 	while (imap_walk(&r->picks, &r->walk, &index)) {
-		if (!changed(r, index))
+		if (!wanted(r, index))
 			continue;
-		say_row(r, NULL, index, 0);
+		row = *row_at(r, index);
+		say_row(r, NULL, &row, index, 0);
 		if (++rows % ROWS_A_TURN == 0)
 			(void)fiber_yield();
 	}

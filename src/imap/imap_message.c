@@ -14,9 +14,10 @@ enum {
 
 void
 imap_message_begin(struct imap_message *m, struct imap_task *t,
-    struct arena *arena, const struct message_row *row)
+    const struct imap_mailbox *box, struct arena *arena,
+    const struct message_row *row)
 {
-	*m = (struct imap_message){ .task = t, .arena = arena,
+	*m = (struct imap_message){ .task = t, .box = box, .arena = arena,
 	    .uid = row->uid, .size = row->size,
 	    .rebuilt = TEXT_INIT(2 * RECORD_LARGE) };
 }
@@ -46,7 +47,8 @@ at_hand(struct imap_message *m, uint64_t at, uint64_t n, struct span *out)
 	if (m->held.p == NULL || at < m->held_at ||
 	    at - m->held_at > m->held.n ||
 	    n > m->held.n - (at - m->held_at))
-		return imap_window_has(m->task->s, m->uid, at, n, out);
+		return imap_window_has(m->task->s, m->box->id, m->uid, at,
+		    n, out);
 	*out = span_sub(m->held, (size_t)(at - m->held_at), (size_t)n);
 	return true;
 }
@@ -54,9 +56,8 @@ at_hand(struct imap_message *m, uint64_t at, uint64_t n, struct span *out)
 static int
 get(struct imap_message *m, uint64_t at, uint64_t n)
 {
-	struct imap_session *s = m->task->s;
-	struct message_body_request request = { .grant = s->grant,
-	    .mailbox = s->box->id, .uid = m->uid, .from = at, .count = n };
+	struct message_body_request request = { .grant = m->box->s->grant,
+	    .mailbox = m->box->id, .uid = m->uid, .from = at, .count = n };
 	struct message_body_reply reply;
 
 	let_go(m);
@@ -93,7 +94,8 @@ imap_message_bytes(struct imap_message *m, uint64_t at, uint64_t n,
 	if ((status = get(m, from, count)) != 1)
 		return status;
 	if (m->read_ahead && from + count > at + n)
-		imap_window_keep(m->task->s, m->uid, from, m->held);
+		imap_window_keep(m->task->s, m->box->id, m->uid, from,
+		    m->held);
 	*out = span_sub(m->held, (size_t)(at - from), (size_t)n);
 	return 1;
 }
@@ -125,9 +127,8 @@ imap_message_header(struct imap_message *m, struct span *out)
 static void
 save(struct imap_message *m)
 {
-	struct imap_session *s = m->task->s;
-	struct summary_save_request request = { .grant = s->grant,
-	    .mailbox = s->box->id, .uid = m->uid,
+	struct summary_save_request request = { .grant = m->box->s->grant,
+	    .mailbox = m->box->id, .uid = m->uid,
 	    .summary = BLOB_OF(text_span(&m->rebuilt)) };
 	struct summary_save_reply reply;
 
@@ -208,12 +209,12 @@ ranges_of(struct arena *arena, const uint32_t *uids, size_t count)
 
 /* One answer's worth of details, put where they belong. *next: 0 at the end. */
 static int
-details_from(struct imap_task *t, struct arena *arena, const uint32_t *uids,
-    size_t count, bool with_summary, struct message_detail *details,
-    size_t *next)
+details_from(const struct imap_mailbox *box, struct arena *arena,
+    const uint32_t *uids, size_t count, bool with_summary,
+    struct message_detail *details, size_t *next)
 {
-	struct message_details_request request = { .grant = t->s->grant,
-	    .mailbox = t->s->box->id, .with_summary = with_summary,
+	struct message_details_request request = { .grant = box->s->grant,
+	    .mailbox = box->id, .with_summary = with_summary,
 	    .uids = BLOB_OF(ranges_of(arena, uids + *next, count - *next)) };
 	struct message_details_reply reply;
 	struct message_detail detail;
@@ -244,7 +245,7 @@ out:
 }
 
 int
-imap_get_details(struct imap_task *t, struct arena *arena,
+imap_get_details(const struct imap_mailbox *box, struct arena *arena,
     const uint32_t *uids, size_t count, bool with_summary,
     struct message_detail *details)
 {
@@ -253,8 +254,8 @@ imap_get_details(struct imap_task *t, struct arena *arena,
 	memset(details, 0, count * sizeof(*details));
 	while (next < count) {
 		before = next;
-		if (details_from(t, arena, uids, count, with_summary, details,
-		    &next) != 1)
+		if (details_from(box, arena, uids, count, with_summary,
+		    details, &next) != 1)
 			return -1;
 		if (next == before)
 			return -1;	/* no progress: not a sane answer */
@@ -263,11 +264,11 @@ imap_get_details(struct imap_task *t, struct arena *arena,
 }
 
 int
-imap_get_bodies(struct imap_task *t, struct arena *arena, const uint32_t *uids,
-    size_t count, struct span *bodies, struct blob *blob)
+imap_get_bodies(const struct imap_mailbox *box, struct arena *arena,
+    const uint32_t *uids, size_t count, struct span *bodies, struct blob *blob)
 {
-	struct message_bodies_request request = { .grant = t->s->grant,
-	    .mailbox = t->s->box->id, .limit = BODIES_LIMIT,
+	struct message_bodies_request request = { .grant = box->s->grant,
+	    .mailbox = box->id, .limit = BODIES_LIMIT,
 	    .uids = BLOB_OF(ranges_of(arena, uids, count)) };
 	struct message_bodies_reply reply;
 	struct message_bytes bytes;

@@ -22,6 +22,7 @@ enum {
 struct imap_message {
 	struct imap_task *task;
 	struct arena *arena;		/* for as long as the message */
+	const struct imap_mailbox *box;
 	uint32_t uid;
 	uint64_t size;
 	bool read_ahead;		/* the next part will be asked for */
@@ -37,7 +38,7 @@ struct imap_message {
 };
 
 void imap_message_begin(struct imap_message *, struct imap_task *,
-    struct arena *, const struct message_row *);
+    const struct imap_mailbox *, struct arena *, const struct message_row *);
 void imap_message_end(struct imap_message *);
 
 /* These bytes, in one piece. They must lie in the message. */
@@ -53,10 +54,11 @@ int  imap_message_parts(struct imap_message *);
  * (ascending); a detail without a uid, a body with p == NULL: not got. What
  * bodies point into is the blob, to be released (also when this fails).
  */
-int  imap_get_details(struct imap_task *, struct arena *, const uint32_t *uids,
-    size_t count, bool with_summary, struct message_detail *details);
-int  imap_get_bodies(struct imap_task *, struct arena *, const uint32_t *uids,
-    size_t count, struct span *bodies, struct blob *blob);
+int  imap_get_details(const struct imap_mailbox *, struct arena *,
+    const uint32_t *uids, size_t count, bool with_summary,
+    struct message_detail *details);
+int  imap_get_bodies(const struct imap_mailbox *, struct arena *,
+    const uint32_t *uids, size_t count, struct span *bodies, struct blob *blob);
 
 /* RFC 8474: "M..." and "T..."; no thread: empty. */
 void imap_add_email_id(struct text *, const struct message_detail *);

@@ -48,15 +48,15 @@ imap_walk(const struct imap_picks *picks, struct imap_walk *w, uint32_t *index)
 }
 
 bool
-imap_any_gone(const struct imap_session *s, const struct imap_picks *picks)
+imap_any_gone(const struct imap_view *view, const struct imap_picks *picks)
 {
 	struct imap_walk walk = { 0 };
 	uint32_t index;
 
-	if (s->box->view.gone == 0)
+	if (!imap_view_any_gone(view))
 		return false;
 	while (imap_walk(picks, &walk, &index))
-		if (imap_row_gone(&s->box->view.rows[index]))
+		if (imap_view_row(view, index) == NULL)
 			return true;
 	return false;
 }
@@ -69,17 +69,17 @@ imap_expunge_issued(void)
 }
 
 struct span
-imap_uids_of(struct imap_task *t, const struct imap_picks *picks)
+imap_uids_of(const struct imap_view *view, const struct imap_picks *picks,
+    struct arena *arena)
 {
-	const struct message_row *rows = t->s->box->view.rows;
 	struct text text = TEXT_INIT(0);
 	struct span records;
 
 	for (size_t i = 0; i < picks->count; i++)
 		uid_range_put(&text, &(struct uid_range){
-		    .first = rows[picks->picks[i].from].uid,
-		    .last = rows[picks->picks[i].to - 1].uid });
-	records = arena_dup(t->arena, text_span(&text));
+		    .first = imap_view_uid(view, picks->picks[i].from),
+		    .last = imap_view_uid(view, picks->picks[i].to - 1) });
+	records = arena_dup(arena, text_span(&text));
 	text_free(&text);
 	return records;
 }

@@ -22,6 +22,7 @@ enum {
 /* What is known of one row of the block. */
 struct entry {
 	uint32_t index;
+	struct message_row row;
 	int match;			/* as imap_search_match says */
 	char email_id[40], thread_id[24];
 	struct summary summary;
@@ -48,12 +49,13 @@ struct run {
 /* -- one row ---- */
 
 static struct imap_search_message
-message_of(const struct run *r, uint32_t index)
+message_of(const struct run *r, const struct entry *e)
 {
-	const struct message_row *row = &r->t->s->box->view.rows[index];
+	const struct message_row *row = &e->row;
 
 	return (struct imap_search_message){
-		.sequence = index + 1, .uid = row->uid, .flags = row->flags,
+		.sequence = e->index + 1, .uid = row->uid,
+		.flags = imap_view_flags(&r->t->s->box->view, row),
 		.modseq = imap_row_modseq(row), .size = row->size,
 		.internal_date = { .seconds = row->internal_date },
 	};
@@ -113,7 +115,7 @@ static int
 match_entry(struct run *r, struct entry *e, const struct message_detail *detail,
     struct span body)
 {
-	struct imap_search_message m = message_of(r, e->index);
+	struct imap_search_message m = message_of(r, e);
 	struct imap_message bytes;
 	int result = -1;
 
@@ -125,8 +127,7 @@ match_entry(struct run *r, struct entry *e, const struct message_detail *detail,
 	}
 	if (result != -1)
 		return result;
-	imap_message_begin(&bytes, r->t, r->arena,
-	    &r->t->s->box->view.rows[e->index]);
+	imap_message_begin(&bytes, r->t, r->t->s->box, r->arena, &e->row);
 	bytes.held = body;
 	result = match_bytes(r, &bytes, &m);
 	imap_message_end(&bytes);
@@ -147,7 +148,7 @@ struct open_rows {
 static uint64_t
 size_of(const struct run *r, const struct open_rows *o, size_t i)
 {
-	return r->t->s->box->view.rows[r->block[o->entry[i]].index].size;
+	return r->block[o->entry[i]].row.size;
 }
 
 /* From `from` on, as many as are got together: small ones. Of a larger message
@@ -175,8 +176,8 @@ match_group(struct run *r, struct open_rows *o, size_t from, size_t end)
 	memset(o->bodies + from, 0, (end - from) * sizeof(*o->bodies));
 	if ((r->needs & (IMAP_NEED_BYTES | IMAP_NEED_HEADER)) != 0 &&
 	    end - from > 1)
-		status = imap_get_bodies(r->t, r->block_arena, o->uid + from,
-		    end - from, o->bodies + from, &blob);
+		status = imap_get_bodies(r->t->s->box, r->block_arena,
+		    o->uid + from, end - from, o->bodies + from, &blob);
 	for (size_t i = from; status == 1 && i < end; i++) {
 		struct entry *e = &r->block[o->entry[i]];
 
@@ -201,8 +202,7 @@ match_open(struct run *r)
 		return -1;
 	for (size_t i = 0; i < r->count; i++)
 		if (r->block[i].match == -1) {
-			o->uid[o->count] = r->t->s->box->view.rows[
-			    r->block[i].index].uid;
+			o->uid[o->count] = r->block[i].row.uid;
 			o->entry[o->count++] = i;
 		}
 	if (o->count > 0 &&
@@ -211,8 +211,8 @@ match_open(struct run *r)
 		    o->count * sizeof(*o->details));
 		if (o->details == NULL)
 			return -1;
-		status = imap_get_details(r->t, r->block_arena, o->uid,
-		    o->count, (r->needs & IMAP_NEED_SUMMARY) != 0, o->details);
+		status = imap_get_details(r->t->s->box, r->block_arena,
+		    o->uid, o->count, (r->needs & IMAP_NEED_SUMMARY) != 0, o->details);
 	}
 	for (size_t i = 0; status == 1 && i < o->count;) {
 		size_t end = group_end(r, o, i);
@@ -224,11 +224,10 @@ match_open(struct run *r)
 }
 
 static void
-note_match(struct run *r, uint32_t index)
+note_match(struct run *r, const struct entry *e)
 {
-	const struct message_row *row = &r->t->s->box->view.rows[index];
-	uint32_t number = r->by_uid ? row->uid : index + 1;
-	uint64_t modseq = imap_row_modseq(row);
+	uint32_t number = r->by_uid ? e->row.uid : e->index + 1;
+	uint64_t modseq = imap_row_modseq(&e->row);
 
 	if (r->found++ == 0) {
 		r->first = number;
@@ -252,14 +251,18 @@ take_block(struct run *r, uint32_t from)
 	const struct imap_view *view = &r->t->s->box->view;
 	uint32_t i = from;
 
-	for (r->count = 0; i < view->count && r->count < BLOCK; i++) {
+	for (r->count = 0; i < imap_view_count(view) && r->count < BLOCK;
+	    i++) {
+		const struct message_row *row = imap_view_row(view, i);
+		struct entry *e = &r->block[r->count];
 		struct imap_search_message m;
 
-		if (imap_row_gone(&view->rows[i]))
+		if (row == NULL)
 			continue;
-		m = message_of(r, i);
-		r->block[r->count].index = i;
-		r->block[r->count].match = match(r, &m);
+		e->index = i;
+		e->row = *row;
+		m = message_of(r, e);
+		e->match = match(r, &m);
 		r->count++;
 	}
 	return i;
@@ -272,13 +275,13 @@ search(struct run *r)
 	unsigned blocks = 0;
 	int status = 1;
 
-	while (status == 1 && at < r->t->s->box->view.count) {
+	while (status == 1 && at < imap_view_count(&r->t->s->box->view)) {
 		at = take_block(r, at);
 		if (r->needs != 0)
 			status = match_open(r);
 		for (size_t i = 0; status == 1 && i < r->count; i++)
 			if (r->block[i].match == 1)
-				note_match(r, r->block[i].index);
+				note_match(r, &r->block[i]);
 		arena_reset(r->block_arena);
 		if (r->wish.returns == IMAP_RETURN_MIN && r->found > 0)
 			break;
@@ -406,7 +409,7 @@ imap_search(struct imap_task *t)
 	r->t = t;
 	r->by_uid = (t->command->how & IMAP_BY_UID) != 0;
 	r->needs = imap_search_needs(r->wish.root);
-	r->view = (struct imap_search_view){ .last_sequence = view->count,
+	r->view = (struct imap_search_view){ .last_sequence = imap_view_count(view),
 	    .last_uid = imap_view_last_uid(view),
 	    .now = clock_wall_seconds() };
 	return run_search(r);

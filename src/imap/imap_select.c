@@ -4,8 +4,6 @@
 #include "imap/imap_command.h"
 #include "imap/imap_state.h"
 
-#include <stdlib.h>
-
 /* RFC 4466: parameters in parentheses. CONDSTORE is the one we know. */
 static bool
 take_parameters(struct imap_task *t, bool *condstore)
@@ -31,9 +29,12 @@ take_parameters(struct imap_task *t, bool *condstore)
 static uint32_t
 first_unseen(const struct imap_view *view)
 {
-	for (uint32_t i = 0; i < view->count; i++)
-		if ((view->rows[i].flags & FLAG_SEEN) == 0)
+	for (uint32_t i = 0; i < imap_view_count(view); i++) {
+		const struct message_row *row = imap_view_row(view, i);
+
+		if (row != NULL && (row->flags & FLAG_SEEN) == 0)
 			return i + 1;
+	}
 	return 0;
 }
 
@@ -48,7 +49,7 @@ describe(struct imap_session *s)
 	must(s->box != NULL);
 	unseen = first_unseen(view);
 	imap_tell_keywords(s, &line);
-	text_printf(&line, "* %u EXISTS\r\n* %u RECENT\r\n", view->count,
+	text_printf(&line, "* %u EXISTS\r\n* %u RECENT\r\n", imap_view_count(view),
 	    view->recent);
 	if (unseen != 0)
 		text_printf(&line, "* OK [UNSEEN %u] First unseen\r\n",
@@ -57,46 +58,11 @@ describe(struct imap_session *s)
 	    "* OK [UIDNEXT %u] Next UID\r\n"
 	    "* OK [HIGHESTMODSEQ %" PRIu64 "] Highest mod-sequence\r\n"
 	    "* OK [MAILBOXID (", view->uidvalidity, view->uidnext,
-	    view->modseq);
+	    imap_view_modseq(view));
 	imap_add_mailbox_id(&line, s->box->id);
 	text_str(&line, ")] Mailbox id\r\n");
 	stream_write(s->stream, text_span(&line));
 	text_free(&line);
-}
-
-static struct imap_reply
-open_mailbox(struct imap_task *t, uint64_t id, bool read_only)
-{
-	struct imap_session *s = t->s;
-	struct mailbox_open_request request = { .grant = s->grant,
-	    .mailbox = id, .claim_recent = !read_only };
-	struct mailbox_open_reply reply;
-	struct imap_reply why = imap_ok(NULL);
-	uint32_t max = (uint32_t)MIN(UINT32_MAX - 1,
-	    imap_settings()->imap_max_mailbox_messages);
-	int status;
-
-	s->box = xcalloc(1, sizeof(*s->box));
-	s->box->id = id;
-	s->box->read_only = read_only;
-	imap_watch_set(s);
-	request.watch = s->box->watch;
-	s->state = IMAP_SELECTED;
-	if (call_mailbox_open(imap_store(), t->arena, &request, &reply) != 1) {
-		why = imap_unavailable();
-		goto out;
-	}
-	if (reply.result != RESULT_OK) {
-		why = imap_refused(t, reply.result);
-	} else if ((status = imap_view_open(&s->box->view, &reply, max)) != 1) {
-		why = status == 0 ? imap_no("LIMIT", "The mailbox is too large")
-		    : imap_no("SERVERBUG", "The mailbox is damaged");
-	}
-	blob_release(&reply.rows);
-out:
-	if (why.status != IMAP_OK)
-		imap_unselect_mailbox(s, t->arena);
-	return why;
 }
 
 static struct imap_reply
@@ -115,9 +81,9 @@ select_mailbox(struct imap_task *t, bool read_only)
 	}
 	if (imap_mailbox_find(t, t->args[0], &id, &why) != 1)
 		return why;
-	why = open_mailbox(t, id, read_only);
-	if (why.status != IMAP_OK)
+	if (!imap_mailbox_open(t, id, read_only, &s->box, &why))
 		return why;
+	s->state = IMAP_SELECTED;
 	if (condstore)
 		imap_turn_on(s, IMAP_CONDSTORE);
 	describe(s);

@@ -29,8 +29,9 @@ enum imap_enabled {
 	IMAP_UIDONLY = 1 << 4,		/* RFC 9586: no message numbers */
 };
 
-/* The mailbox that is selected. */
+/* A mailbox that is open: the one selected, or another for a while. */
 struct imap_mailbox {
+	struct imap_session *s;
 	uint64_t id;
 	uint64_t watch;			/* our name for it at the store */
 	uint64_t noted;			/* the store says: changed up to here */
@@ -40,6 +41,7 @@ struct imap_mailbox {
 
 /* Bytes of a message, kept for the next part of it that is asked for. */
 struct imap_window {
+	uint64_t mailbox;
 	uint32_t uid;			/* 0: none */
 	uint64_t at, n;
 	char *bytes;
@@ -153,12 +155,16 @@ void imap_forget_login(struct imap_session *);
 
 /* -- imap_change.c ---- */
 
+/* Open a mailbox; nothing is said. False: *why. */
+bool imap_mailbox_open(struct imap_task *, uint64_t id, bool read_only,
+    struct imap_mailbox **, struct imap_reply *why);
+void imap_mailbox_close(struct imap_mailbox **, struct arena *);
 /* The mailbox is selected no more. Tells the store; says nothing. */
 void imap_unselect_mailbox(struct imap_session *, struct arena *);
 /* Bring the view up to date where the store noted changes. */
 int  imap_refresh(struct imap_session *, struct arena *);
 /* The changes at the end of a reply. False: the session must end. */
-bool imap_apply(struct imap_session *, const struct imap_changes *);
+bool imap_apply(struct imap_mailbox *, const struct imap_changes *);
 /* Say what the client does not know yet. */
 void imap_tell(struct imap_session *, bool expunges, bool with_uid);
 /* Lines to the client, when there are many of them or `all`. */
@@ -170,8 +176,6 @@ void imap_tell_flags(struct imap_session *, uint32_t index, bool with_uid,
     struct text *lines);
 /* "* FLAGS (...)" and PERMANENTFLAGS. */
 void imap_tell_keywords(struct imap_session *, struct text *lines);
-void imap_watch_set(struct imap_session *);
-void imap_watch_clear(struct imap_session *);
 void imap_note_changed(void *arg, const void *note);
 
 /* -- imap_mailbox.c ---- */
@@ -203,10 +207,11 @@ bool imap_pick(struct imap_task *, const struct imap_set *,
 struct imap_walk { size_t pick; uint32_t index; bool inside; };
 bool imap_walk(const struct imap_picks *, struct imap_walk *,
     uint32_t *index);
-bool imap_any_gone(const struct imap_session *, const struct imap_picks *);
+bool imap_any_gone(const struct imap_view *, const struct imap_picks *);
 struct imap_reply imap_expunge_issued(void);
 /* uid_range records of the rows picked, in the arena. */
-struct span imap_uids_of(struct imap_task *, const struct imap_picks *);
+struct span imap_uids_of(const struct imap_view *, const struct imap_picks *,
+    struct arena *);
 /* What the store said of a verb on the selected mailbox. */
 struct imap_reply imap_box_refused(struct imap_task *, enum result);
 /* Remove these, or everything, that is \Deleted. */
@@ -217,9 +222,9 @@ struct imap_reply imap_expunge_deleted(struct imap_task *,
 
 void imap_window_clear(struct imap_session *);
 /* Keep a copy of these bytes (they may be too many: then nothing is kept). */
-void imap_window_keep(struct imap_session *, uint32_t uid, uint64_t at,
-    struct span bytes);
-bool imap_window_has(struct imap_session *, uint32_t uid, uint64_t at,
-    uint64_t n, struct span *bytes);
+void imap_window_keep(struct imap_session *, uint64_t mailbox, uint32_t uid,
+    uint64_t at, struct span bytes);
+bool imap_window_has(struct imap_session *, uint64_t mailbox, uint32_t uid,
+    uint64_t at, uint64_t n, struct span *bytes);
 
 #endif

@@ -72,6 +72,8 @@ take_order(struct imap_task *t, struct order *o)
 static bool
 remember(struct imap_task *t, struct order *o)
 {
+	const struct imap_view *view = &t->s->box->view;
+	const struct message_row *row;
 	struct imap_walk walk = { 0 };
 	uint32_t index;
 	size_t n = 0;
@@ -82,8 +84,10 @@ remember(struct imap_task *t, struct order *o)
 	    sizeof(*o->before));
 	if (o->before == NULL)
 		return false;
-	while (imap_walk(&o->picks, &walk, &index))
-		o->before[n++] = t->s->box->view.rows[index].flags;
+	while (imap_walk(&o->picks, &walk, &index)) {
+		row = imap_view_row(view, index);
+		o->before[n++] = row == NULL ? 0 : imap_view_flags(view, row);
+	}
 	return true;
 }
 
@@ -113,7 +117,7 @@ static void
 tell_modseq(struct imap_task *t, uint32_t index, struct text *lines)
 {
 	struct imap_session *s = t->s;
-	const struct message_row *row = &s->box->view.rows[index];
+	const struct message_row *row = imap_view_row(&s->box->view, index);
 
 	imap_add_number_line(lines, index + 1, " FETCH (");
 	if ((t->command->how & IMAP_BY_UID) != 0) {
@@ -150,12 +154,13 @@ tell_row(struct imap_task *t, const struct order *o, uint64_t bits,
     uint32_t index, size_t n, struct text *lines)
 {
 	struct imap_view *view = &t->s->box->view;
-	const struct message_row *row = &view->rows[index];
+	const struct message_row *row = imap_view_row(view, index);
 
 	if (!o->silent)
 		imap_tell_flags(t->s, index,
 		    (t->command->how & IMAP_BY_UID) != 0, lines);
-	else if (!as_expected(o, bits, o->before[n], row->flags))
+	else if (!as_expected(o, bits, o->before[n],
+	    imap_view_flags(view, row)))
 		return;		/* told with the other changes */
 	else if (imap_has(t->s, IMAP_CONDSTORE))
 		tell_modseq(t, index, lines);
@@ -179,13 +184,13 @@ tell_rows(struct imap_task *t, const struct order *o, struct span modified,
 	if (view->tell_keywords)
 		imap_tell_keywords(t->s, &lines);
 	for (size_t n = 0; imap_walk(&o->picks, &walk, &index); n++) {
-		const struct message_row *row = &view->rows[index];
+		uint32_t uid = imap_view_uid(view, index);
 
-		if (modified.n > 0 && in_ranges(&excluded, row->uid))
+		if (modified.n > 0 && in_ranges(&excluded, uid))
 			imap_ranges_add(failed,
-			    (t->command->how & IMAP_BY_UID) != 0 ? row->uid
+			    (t->command->how & IMAP_BY_UID) != 0 ? uid
 			    : index + 1);
-		else if (!imap_row_gone(row))
+		else if (imap_view_row(view, index) != NULL)
 			tell_row(t, o, bits, index, n, &lines);
 		imap_say(t->s, &lines, false);
 	}
@@ -201,7 +206,7 @@ stored(struct imap_task *t, const struct order *o,
 	struct imap_ranges failed = { .any = false };
 	struct imap_reply answer = imap_ok("Flags stored");
 
-	if (!imap_apply(t->s, &IMAP_CHANGES(*reply)))
+	if (!imap_apply(t->s->box, &IMAP_CHANGES(*reply)))
 		return imap_no("SERVERBUG", "The mailbox is damaged");
 	tell_rows(t, o, reply->modified.bytes, &failed);
 	if (failed.text.n > 0) {
@@ -209,7 +214,7 @@ stored(struct imap_task *t, const struct order *o,
 		    SPAN_ARG(text_span(&failed.text))).p;
 		answer.text = "Some were changed meanwhile";
 	} else if ((t->command->how & IMAP_BY_UID) == 0 &&
-	    imap_any_gone(t->s, &o->picks)) {
+	    imap_any_gone(&t->s->box->view, &o->picks)) {
 		answer = imap_expunge_issued();
 	}
 	text_free(&failed.text);
@@ -237,11 +242,12 @@ imap_store_flags(struct imap_task *t)
 		return imap_no_memory();
 	request = (struct message_store_request){ .grant = s->grant,
 	    .mailbox = s->box->id,
-	    .uids = BLOB_OF(imap_uids_of(t, &o.picks)),
+	    .uids = BLOB_OF(imap_uids_of(&s->box->view, &o.picks,
+	    t->arena)),
 	    .mode = o.mode, .flags = o.flags.flags,
 	    .keywords = o.flags.keywords,
 	    .unchanged_since = o.unchanged_since,
-	    .since = s->box->view.modseq, .watch = s->box->watch };
+	    .since = imap_view_modseq(&s->box->view), .watch = s->box->watch };
 	if (call_message_store(imap_store(), t->arena, &request, &reply) != 1)
 		return imap_unavailable();
 	why = reply.result == RESULT_OK ? stored(t, &o, &reply)

@@ -34,6 +34,57 @@ imap_view_last_uid(const struct imap_view *v)
 }
 
 static bool
+row_gone(const struct message_row *row)
+{
+	return (row->modseq & IMAP_ROW_GONE) != 0;
+}
+
+uint32_t
+imap_view_count(const struct imap_view *v)
+{
+	return v->count;
+}
+
+bool
+imap_view_any_gone(const struct imap_view *v)
+{
+	return v->gone > 0;
+}
+
+const struct message_row *
+imap_view_row(const struct imap_view *v, uint32_t index)
+{
+	must(index < v->count);
+	return row_gone(&v->rows[index]) ? NULL : &v->rows[index];
+}
+
+uint32_t
+imap_view_uid(const struct imap_view *v, uint32_t index)
+{
+	must(index < v->count);
+	return v->rows[index].uid;
+}
+
+uint64_t
+imap_view_flags(const struct imap_view *v, const struct message_row *row)
+{
+	(void)v;
+	return row->flags;
+}
+
+bool
+imap_view_changed(const struct imap_view *v, uint32_t index)
+{
+	return (v->rows[index].modseq & IMAP_ROW_CHANGED) != 0;
+}
+
+uint64_t
+imap_view_modseq(const struct imap_view *v)
+{
+	return v->modseq;
+}
+
+static bool
 make_room(struct imap_view *v, size_t more, uint32_t max)
 {
 	size_t need = v->count + more, room = v->room;
@@ -72,7 +123,7 @@ imap_view_told(struct imap_view *v, uint32_t index)
 static void
 mark_gone(struct imap_view *v, uint32_t index)
 {
-	if (imap_row_gone(&v->rows[index]))
+	if (row_gone(&v->rows[index]))
 		return;
 	v->rows[index].modseq |= IMAP_ROW_GONE;
 	v->gone_from = v->gone > 0 ? MIN(v->gone_from, index) : index;
@@ -103,7 +154,7 @@ change_row(struct imap_view *v, uint32_t index, const struct message_row *row)
 	uint64_t marks = mine->modseq & IMAP_ROW_MARKS;
 	uint64_t modseq = row->modseq & ~IMAP_ROW_MARKS;
 
-	if (imap_row_gone(mine) || imap_row_modseq(mine) == modseq)
+	if (row_gone(mine) || imap_row_modseq(mine) == modseq)
 		return;
 	mine->flags = (row->flags & ~IMAP_FLAG_RECENT) | recent;
 	mine->modseq = modseq | marks;
@@ -327,7 +378,7 @@ drop_gone(struct imap_view *v)
 	uint32_t to = v->gone_from;
 
 	for (uint32_t i = v->gone_from; i < v->gone_to; i++) {
-		if (!imap_row_gone(&v->rows[i]))
+		if (!row_gone(&v->rows[i]))
 			v->rows[to++] = v->rows[i];
 		else if ((v->rows[i].flags & IMAP_FLAG_RECENT) != 0)
 			v->recent--;
@@ -351,7 +402,7 @@ next_expunge(struct imap_view *v, struct imap_event *event)
 	while (v->expunge_at > v->gone_from) {
 		uint32_t index = --v->expunge_at;
 
-		if (!imap_row_gone(&v->rows[index]) ||
+		if (!row_gone(&v->rows[index]) ||
 		    index >= v->told_count)
 			continue;
 		v->told_count--;
@@ -377,7 +428,7 @@ next_fetch(struct imap_view *v, struct imap_event *event)
 		if ((row->modseq & IMAP_ROW_CHANGED) == 0)
 			continue;
 		row->modseq &= ~IMAP_ROW_CHANGED;
-		if (imap_row_gone(row))
+		if (row_gone(row))
 			continue;
 		*event = (struct imap_event){ IMAP_EVENT_FETCH, index + 1 };
 		return true;

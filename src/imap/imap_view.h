@@ -76,19 +76,31 @@ bool imap_view_next(struct imap_view *, bool expunges, struct imap_event *);
 /* The client has just been told of this row's flags. */
 void imap_view_told(struct imap_view *, uint32_t index);
 
+/* Messages: those that are gone and not told so are counted. */
+uint32_t imap_view_count(const struct imap_view *);
+/* Are there any that are gone and not told so? */
+bool imap_view_any_gone(const struct imap_view *);
+/*
+ * What the store said last of message number index + 1. NULL: it is gone.
+ * Good until the fiber waits or the view changes.
+ */
+const struct message_row *imap_view_row(const struct imap_view *,
+    uint32_t index);
+uint32_t imap_view_uid(const struct imap_view *, uint32_t index);
+/* The flags of a row, with this session's \Recent. */
+uint64_t imap_view_flags(const struct imap_view *, const struct message_row *);
+/* Did its flags change, and the client was not told? */
+bool imap_view_changed(const struct imap_view *, uint32_t index);
+/* Everything up to here is in the view. */
+uint64_t imap_view_modseq(const struct imap_view *);
+
 static inline uint64_t
 imap_row_modseq(const struct message_row *row)
 {
 	return row->modseq & ~IMAP_ROW_MARKS;
 }
 
-static inline bool
-imap_row_gone(const struct message_row *row)
-{
-	return (row->modseq & IMAP_ROW_GONE) != 0;
-}
-
-/* The row of a uid, or the first one behind it; count when there is none. */
+/* The index of a uid, or of the first behind it; count when there is none. */
 uint32_t imap_view_find(const struct imap_view *, uint32_t uid);
 uint32_t imap_view_last_uid(const struct imap_view *);	/* 0: empty */
 /* The bit of a keyword, by its name in any case; 0: no message has it. */

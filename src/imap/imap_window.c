@@ -41,8 +41,8 @@ imap_window_clear(struct imap_session *s)
 }
 
 void
-imap_window_keep(struct imap_session *s, uint32_t uid, uint64_t at,
-    struct span bytes)
+imap_window_keep(struct imap_session *s, uint64_t mailbox, uint32_t uid,
+    uint64_t at, struct span bytes)
 {
 	struct imap_window *w = &s->window;
 
@@ -53,8 +53,8 @@ imap_window_keep(struct imap_session *s, uint32_t uid, uint64_t at,
 		must(windows.oldest != NULL && windows.oldest->older == NULL);
 		drop(windows.oldest);
 	}
-	*w = (struct imap_window){ .uid = uid, .at = at, .n = bytes.n,
-	    .bytes = xmalloc(bytes.n), .older = windows.newest };
+	*w = (struct imap_window){ .mailbox = mailbox, .uid = uid, .at = at,
+	    .n = bytes.n, .bytes = xmalloc(bytes.n), .older = windows.newest };
 	memcpy(w->bytes, bytes.p, bytes.n);
 	if (windows.newest != NULL)
 		windows.newest->newer = w;
@@ -65,12 +65,13 @@ imap_window_keep(struct imap_session *s, uint32_t uid, uint64_t at,
 }
 
 bool
-imap_window_has(struct imap_session *s, uint32_t uid, uint64_t at, uint64_t n,
-    struct span *bytes)
+imap_window_has(struct imap_session *s, uint64_t mailbox, uint32_t uid,
+    uint64_t at, uint64_t n, struct span *bytes)
 {
 	const struct imap_window *w = &s->window;
 
-	if (w->uid != uid || uid == 0 || at < w->at || at - w->at > w->n ||
+	if (w->uid != uid || uid == 0 || w->mailbox != mailbox ||
+	    at < w->at || at - w->at > w->n ||
 	    n > w->n - (at - w->at))
 		return false;
 	*bytes = span_of(w->bytes + (at - w->at), (size_t)n);
