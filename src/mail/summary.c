@@ -6,6 +6,7 @@
  *	byte 'S', byte version, byte flags
  *	size, header size, lines, thread key (8 bytes, little-endian)
  *	sent seconds and offset (zigzag), preview, base subject
+ *	links (since version 2): a string of 8 bytes each, little-endian
  *	length of the envelope (4 bytes, little-endian), the envelope
  *	the parts
  *
@@ -17,9 +18,10 @@
  */
 #include "mail/summary.h"
 #include "mail/encode.h"
+#include "mail/lex.h"
 #include "mail/summary_form.h"
 
-enum { OFFSET_MAX = 24 * 60 };
+enum { OFFSET_MAX = 24 * 60, LINK = 8 };
 
 struct cursor {
 	const unsigned char *p, *end;
@@ -118,6 +120,14 @@ is_line(struct span s, size_t max)
 	return s.n <= max && utf8_valid(s);
 }
 
+static bool
+links_ok(const struct summary *s)
+{
+	return !s->has_links || (s->links_record.n % LINK == 0 &&
+	    s->links_record.n >= LINK &&
+	    s->links_record.n <= SUMMARY_LINKS_MAX * LINK);
+}
+
 int
 summary_open(struct span record, uint64_t size, struct summary *out)
 {
@@ -130,7 +140,7 @@ summary_open(struct span record, uint64_t size, struct summary *out)
 	magic = get_byte(&c);
 	version = get_byte(&c);
 	flags = get_byte(&c);
-	if (magic != 'S' || version != SUMMARY_VERSION)
+	if (magic != 'S' || version == 0 || version > SUMMARY_VERSION)
 		return 0;
 	out->has_sent = (flags & SUMMARY_FLAG_HAS_SENT) != 0;
 	out->is_reply = (flags & SUMMARY_FLAG_IS_REPLY) != 0;
@@ -145,6 +155,9 @@ summary_open(struct span record, uint64_t size, struct summary *out)
 	out->sent.offset = (int)offset;
 	out->preview = get_string(&c);
 	out->base_subject = get_string(&c);
+	out->has_links = version >= 2;
+	if (out->has_links)
+		out->links_record = get_string(&c);
 	n = get_fixed(&c, 4);
 	if (c.bad || n > bytes_left(&c))
 		return 0;
@@ -153,9 +166,25 @@ summary_open(struct span record, uint64_t size, struct summary *out)
 	return (size == UINT64_MAX || size == out->size) &&
 	    out->header_size <= out->size &&
 	    out->lines <= out->size - out->header_size &&
-	    offset >= -OFFSET_MAX && offset <= OFFSET_MAX &&
+	    links_ok(out) && offset >= -OFFSET_MAX && offset <= OFFSET_MAX &&
 	    is_line(out->preview, SUMMARY_PREVIEW_MAX * 4) &&
 	    is_line(out->base_subject, SUMMARY_SUBJECT_MAX);
+}
+
+size_t
+summary_links(const struct summary *s)
+{
+	return s->links_record.n / LINK;
+}
+
+uint64_t
+summary_link(const struct summary *s, size_t i)
+{
+	struct cursor c = cursor_of(span_sub(s->links_record, i * LINK,
+	    LINK));
+
+	must(i < summary_links(s));
+	return get_fixed(&c, LINK);
 }
 
 /* ---- the envelope -------------------------------------------------------- */
@@ -442,4 +471,48 @@ summary_message_id_key(struct span id)
 	h *= UINT64_C(0xff51afd7ed558ccd);
 	h ^= h >> 33;
 	return h == 0 ? 1 : h;
+}
+
+/* Quotes and blanks go, "\\x" is x (RFC 5256 3, of Message-IDs). */
+static size_t
+undress(struct span id, char room[SUMMARY_ID_MAX])
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < id.n && n < SUMMARY_ID_MAX; i++) {
+		if (id.p[i] == '"' || lex_is_blank(id.p[i]))
+			continue;
+		if (id.p[i] == '\\' && i + 1 < id.n)
+			i++;
+		room[n++] = id.p[i];
+	}
+	return n;
+}
+
+static bool
+is_dressed(struct span id)
+{
+	for (size_t i = 0; i < id.n; i++)
+		if (id.p[i] == '"' || id.p[i] == '\\' ||
+		    lex_is_blank(id.p[i]))
+			return true;
+	return false;
+}
+
+bool
+summary_next_id(struct span raw, size_t *at, char room[SUMMARY_ID_MAX],
+    struct span *id)
+{
+	size_t from = span_find_char(raw, '<', *at), end;
+
+	if (from == SIZE_MAX)
+		return false;
+	end = span_find_char(raw, '>', from);
+	if (end == SIZE_MAX)
+		return false;
+	*at = end + 1;
+	*id = span_sub(raw, from, MIN(end + 1 - from, SUMMARY_ID_MAX));
+	if (is_dressed(*id))
+		*id = span_of(room, undress(*id, room));
+	return true;
 }

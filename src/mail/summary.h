@@ -24,10 +24,11 @@
 #include "mail/words.h"
 
 enum {
-	SUMMARY_VERSION = 1,
+	SUMMARY_VERSION = 2,	/* 1, without links, is read as well */
 	SUMMARY_MAX = 64 * 1024,	/* default bound of a record */
 	SUMMARY_PREVIEW_MAX = 200,	/* characters (RFC 8970) */
 	SUMMARY_SUBJECT_MAX = 256,	/* bytes of the base subject */
+	SUMMARY_LINKS_MAX = 101,	/* the message, and what it refers to */
 	SUMMARY_DEPTH_MAX = 128		/* a deeper tree is no good record */
 };
 
@@ -56,10 +57,11 @@ struct summary {
 	bool has_sent;		/* it was there and could be read */
 	bool is_reply;		/* by its subject (RFC 5256) */
 	bool truncated;
+	bool has_links;		/* a record of version 1 has not */
 	bool has_attachment;	/* a part that is neither text nor inline */
 	struct span preview;	/* UTF-8, one line */
 	struct span base_subject;	/* UTF-8 */
-	struct span envelope_record, parts_record;	/* for the below */
+	struct span links_record, envelope_record, parts_record;	/* below */
 };
 
 /*
@@ -70,6 +72,15 @@ struct summary {
 int summary_open(struct span record, uint64_t size, struct summary *);
 /* Everything below too: 1 good, 0 not, -1 arena full. */
 int summary_check(struct span record, uint64_t size, struct arena *);
+
+/*
+ * What threads are made of (RFC 5256 3): keys of Message-IDs. Link 0 is that
+ * of the message, 0 when it has none; behind it those of References, the
+ * oldest first, or else the first of In-Reply-To. Of more than there is room
+ * for, the first and the last ones are there.
+ */
+size_t summary_links(const struct summary *);	/* 0: not known */
+uint64_t summary_link(const struct summary *, size_t);
 
 /* RFC 3501 7.4.2; raw unfolded values; p NULL: the field is missing. */
 struct summary_envelope {
@@ -98,5 +109,13 @@ int summary_parts(const struct summary *, struct arena *,
 
 /* The hash behind thread_key: of one Message-ID with its angles. Never 0. */
 uint64_t summary_message_id_key(struct span message_id);
+
+/*
+ * The next "<...>" of a field at *at (start with 0), quotes and blanks within
+ * undone; false: no more. The span points into the field or into `room`.
+ */
+enum { SUMMARY_ID_MAX = 1000 };		/* a longer one is cut */
+bool summary_next_id(struct span raw, size_t *at, char room[SUMMARY_ID_MAX],
+    struct span *id);
 
 #endif

@@ -17,6 +17,8 @@ enum {
 	PARAMS_MAX = 64, LANGUAGES_MAX = 64,
 	CUT_STRING = 250, CUT_PARAMS = 8, CUT_ADDRESSES = 8,
 	CUT_RAW = 16 * 1024,	/* of a field is looked at when cut */
+	CUT_LINKS = 32,
+	RAW_LINKS = 256 * 1024,	/* of References is looked at */
 	ENTRY_BYTES = 5,	/* an address takes at least */
 	USUAL_ROOM = 1024
 };
@@ -246,6 +248,49 @@ thread_key(const struct fields *f)
 	return 0;
 }
 
+/* ---- links --------------------------------------------------------------- */
+
+/* Keys of the ids of a field; when there is no more room the second goes. */
+static size_t
+add_links(uint64_t *links, size_t n, size_t most, struct span raw)
+{
+	char room[SUMMARY_ID_MAX];
+	struct span id;
+	size_t at = 0;
+
+	while (summary_next_id(raw, &at, room, &id)) {
+		if (n == most) {
+			memmove(links + 2, links + 3,
+			    (n - 3) * sizeof(*links));
+			n--;
+		}
+		links[n++] = summary_message_id_key(id);
+	}
+	return n;
+}
+
+/* RFC 5256 3: In-Reply-To counts where there are no References. */
+static void
+put_links(struct builder *b, const struct fields *f)
+{
+	uint64_t links[SUMMARY_LINKS_MAX] = { 0 };
+	char room[SUMMARY_ID_MAX], fixed[8];
+	size_t n, at = 0, most = b->cut ? CUT_LINKS : SUMMARY_LINKS_MAX;
+	struct span id;
+
+	if (summary_next_id(f->message_id, &at, room, &id))
+		links[0] = summary_message_id_key(id);
+	n = add_links(links, 1, most, span_sub(f->references, 0, RAW_LINKS));
+	at = 0;
+	if (n == 1 && summary_next_id(f->in_reply_to, &at, room, &id))
+		links[n++] = summary_message_id_key(id);
+	put_number(b, n * sizeof(fixed) + 1);
+	for (size_t i = 0; i < n; i++) {
+		put_fixed(fixed, links[i], sizeof(fixed));
+		text_add(b->t, span_of(fixed, sizeof(fixed)));
+	}
+}
+
 /* ---- parts --------------------------------------------------------------- */
 
 static void
@@ -455,6 +500,7 @@ put_record(struct builder *b, const struct mime *m)
 	put_signed(b, sent.offset);
 	put_preview(b, m);
 	put_base_subject(b, f.subject, &is_reply);
+	put_links(b, &f);
 	length_at = b->t->n;
 	text_add(b->t, SPAN("\0\0\0\0"));
 	put_envelope(b, &f);

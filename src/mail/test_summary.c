@@ -75,6 +75,66 @@ test_fields(void **state)
 }
 
 static void
+test_links(void **state)
+{
+	struct text in = TEXT_INIT(0), t = TEXT_INIT(0);
+	struct summary s;
+
+	(void)state;
+	build(span_str(sample), &t);
+	assert_int_equal(summary_open(text_span(&t), UINT64_MAX, &s), 1);
+	assert_true(s.has_links);
+	assert_int_equal(summary_links(&s), 3);
+	assert_true(summary_link(&s, 0) == summary_message_id_key(
+	    SPAN("<3@x>")));
+	assert_true(summary_link(&s, 1) == s.thread_key);
+	assert_true(summary_link(&s, 2) == summary_message_id_key(
+	    SPAN("<2@x>")));
+	/* Without References the first of In-Reply-To, undressed. */
+	text_clear(&t);
+	build(SPAN("In-Reply-To: your mail of <\"a b\\\"\"@ x>, <y>\r\n"
+	    "References: none\r\n\r\n"), &t);
+	assert_int_equal(summary_open(text_span(&t), UINT64_MAX, &s), 1);
+	assert_int_equal(summary_links(&s), 2);
+	assert_true(summary_link(&s, 0) == 0);
+	assert_true(summary_link(&s, 1) == summary_message_id_key(
+	    SPAN("<ab\"@x>")));
+	/* Of too many the first and the last. */
+	text_str(&in, "References:");
+	for (int i = 1; i <= 300; i++)
+		text_printf(&in, " <%d@x>", i);
+	text_str(&in, "\r\n\r\n");
+	text_clear(&t);
+	build(text_span(&in), &t);
+	assert_int_equal(summary_open(text_span(&t), UINT64_MAX, &s), 1);
+	assert_int_equal(summary_links(&s), SUMMARY_LINKS_MAX);
+	assert_true(summary_link(&s, 1) == summary_message_id_key(
+	    SPAN("<1@x>")));
+	assert_true(summary_link(&s, 2) == summary_message_id_key(
+	    SPAN("<202@x>")));
+	assert_true(summary_link(&s, SUMMARY_LINKS_MAX - 1) ==
+	    summary_message_id_key(SPAN("<300@x>")));
+	text_free(&in);
+	text_free(&t);
+}
+
+/* As it was written before there were links. */
+static void
+test_version_1(void **state)
+{
+	static const char record[] = "S\x01\0\4\4\0\0\0\0\0\0\0\0\0\0\0"
+	    "\1\1\0\0\0\0";
+	struct summary s;
+
+	(void)state;
+	assert_int_equal(summary_open(span_of(record, sizeof(record) - 1),
+	    4, &s), 1);
+	assert_false(s.has_links);
+	assert_int_equal(summary_links(&s), 0);
+	assert_int_equal(s.size, 4);
+}
+
+static void
 test_envelope(void **state)
 {
 	struct arena *a = arena_new(1 << 20);
@@ -311,6 +371,9 @@ test_worst_cut(void **state)
 	text_str(&m, "\nContent-Language: ");
 	for (j = 0; j < 20; j++)
 		text_printf(&m, "%s, ", s.p);
+	text_str(&m, "\nReferences:");
+	for (j = 0; j < 200; j++)
+		text_printf(&m, " <%zu@x>", j);
 	text_printf(&m, "\n\n%s", s.p);
 	bounded(&m);
 	text_free(&m);
@@ -384,6 +447,8 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_fields),
+		cmocka_unit_test(test_links),
+		cmocka_unit_test(test_version_1),
 		cmocka_unit_test(test_envelope),
 		cmocka_unit_test(test_parts),
 		cmocka_unit_test(test_little),
