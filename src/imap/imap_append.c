@@ -195,7 +195,7 @@ imap_append(struct imap_task *t)
 		return imap_no("TOOBIG", "The message is too large");
 	if (t->literal.size == 0)
 		return imap_no("CANNOT", "The message is empty");
-	if ((status = imap_name_decode(d.mailbox, t->arena, &name)) != 1)
+	if ((status = imap_take_name(t, d.mailbox, &name)) != 1)
 		return status < 0 ? imap_no_memory()
 		    : imap_no("CANNOT", "There can be no mailbox of that name");
 	if ((status = imap_mailbox_find(t, name, &d.id, &why)) != 1)

@@ -59,6 +59,8 @@ static const struct imap_command commands[] = {
 	{ "LOGIN",        NOBODY, "aa", PRIVATE,        imap_login },
 	{ "AUTHENTICATE", NOBODY, "*",  PRIVATE,        imap_authenticate },
 	{ "STARTTLS",     NOBODY, "",   0,              imap_starttls },
+	{ "UNAUTHENTICATE", USER, "",   0,              imap_unauthenticate },
+	{ "LANGUAGE",     ANY,    "*",  0,              imap_language },
 };
 
 enum { TAG_MAX = 256 };
@@ -166,7 +168,7 @@ take_argument(struct imap_task *t, char letter, struct span *out,
 	}
 	if (letter != 'm')
 		return true;
-	if ((status = imap_name_decode(*out, t->arena, out)) == 1)
+	if ((status = imap_take_name(t, *out, out)) == 1)
 		return true;
 	*why = status < 0 ? imap_no_memory() :
 	    imap_no("CANNOT", "There can be no mailbox of that name");

@@ -87,7 +87,7 @@ copy_or_move(struct imap_task *t, bool move)
 		return imap_bad_syntax(t);
 	if (!imap_pick(t, &set, &picks, &why))
 		return why;
-	if ((status = imap_name_decode(sent, t->arena, &name)) != 1)
+	if ((status = imap_take_name(t, sent, &name)) != 1)
 		return status < 0 ? imap_no_memory()
 		    : imap_no("CANNOT", "There can be no mailbox of that name");
 	if ((status = imap_mailbox_find(t, name, &target, &why)) != 1)

@@ -238,7 +238,7 @@ say_name(struct imap_session *s, const struct wish *w,
 	text_str(&line, "* LIST (");
 	add_attributes(&line, w, name);
 	text_str(&line, ") \"/\" ");
-	imap_add_astring(&line, name->sent, IMAP_TEXT_ASCII);
+	imap_add_astring(&line, name->sent, imap_text_mode(s));
 	if (meets_below(w, name))
 		add_child_info(&line, w);
 	text_str(&line, "\r\n");
@@ -261,7 +261,7 @@ say_lsub(struct imap_session *s, const struct wish *w,
 		return;
 	text_str(&line, name->subscribed ? "* LSUB () \"/\" "
 	    : "* LSUB (\\Noselect) \"/\" ");
-	imap_add_astring(&line, name->sent, IMAP_TEXT_ASCII);
+	imap_add_astring(&line, name->sent, imap_text_mode(s));
 	text_str(&line, "\r\n");
 	stream_write(s->stream, text_span(&line));
 	text_free(&line);
@@ -317,6 +317,8 @@ list(struct imap_task *t, struct wish *w)
 		goto out;
 	}
 	status = imap_names_read(reply.rows.bytes, t->arena, &names);
+	if (status == 1 && imap_speaks_utf8(t->s))
+		imap_names_utf8(&names);
 	if (status == 1)
 		say_names(t, w, &names);
 	else

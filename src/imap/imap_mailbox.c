@@ -305,8 +305,7 @@ say_status(struct imap_task *t, uint64_t mailbox, struct span name,
 	const char *before = "";
 
 	text_str(&line, "* STATUS ");
-	imap_add_astring(&line, imap_name_encode(name, t->arena),
-	    IMAP_TEXT_ASCII);
+	imap_add_name(t, &line, name);
 	text_str(&line, " (");
 	for (size_t i = 0; i < ARRAY_LEN(status_items); i++) {
 		if ((items & status_items[i].item) == 0)

@@ -1,8 +1,9 @@
 /*
  * imap_parse.c - the words of an IMAP command.
  *
- * RFC 3501 section 9, letter by letter. What is 8-bit outside of a literal,
- * or NUL anywhere, is refused. Nothing is copied but what holds an escape.
+ * RFC 3501 section 9, letter by letter. What is 8-bit outside of strings, or
+ * no UTF-8 in quoted ones (RFC 6855), or NUL but in a literal8, is refused.
+ * Nothing is copied but what holds an escape.
  */
 #include "imap/imap_parse.h"
 
@@ -171,18 +172,20 @@ parse_quoted(struct imap_parser *p, struct span *out)
 		} else if (c == '\r' || c == '\n') {
 			return imap_parse_fail(p,
 			    "Quoted string without its end");
-		} else if (c == 0 || c >= 0x80) {
+		} else if (c == 0) {
 			return imap_parse_fail(p,
-			    "8-bit text must be sent as a literal");
+			    "NUL byte in a quoted string");
 		}
 	}
 	if (n == p->rest.n)
 		return imap_parse_fail(p, "Quoted string without its end");
+	if (!utf8_valid(span_sub(p->rest, 0, n)))
+		return imap_parse_fail(p, "Quoted string is not UTF-8");
 	return unescape(p, n, escapes, out);
 }
 
 static bool
-parse_literal(struct imap_parser *p, struct span *out)
+parse_literal(struct imap_parser *p, bool binary, struct span *out)
 {
 	struct imap_literal literal;
 	size_t end = span_find_char(p->rest, '\n', 0);
@@ -192,11 +195,13 @@ parse_literal(struct imap_parser *p, struct span *out)
 	if (imap_line_literal(span_sub(p->rest, 0, end + 1), &literal) != 1 ||
 	    literal.at != 0 || literal.size > p->rest.n - (end + 1))
 		return imap_parse_fail(p, "Literal expected");
+	if (literal.binary && !binary)
+		return imap_parse_fail(p, "No binary literal here");
 	take(p, end + 1);
 	*out = take(p, (size_t)literal.size);
 	if (out->n == 0)
 		out->p = "";
-	if (memchr(out->p, 0, out->n) != NULL)
+	if (!literal.binary && memchr(out->p, 0, out->n) != NULL)
 		return imap_parse_fail(p, "NUL byte in a literal");
 	return true;
 }
@@ -208,11 +213,17 @@ imap_parse_string(struct imap_parser *p, struct span *out)
 
 	if (c == '"')
 		return parse_quoted(p, out);
-	if (c == '{')
-		return parse_literal(p, out);
-	if (c == '~')
-		return imap_parse_fail(p, "Binary literals are not supported");
+	if (c == '{' || c == '~')
+		return parse_literal(p, false, out);
 	return imap_parse_fail(p, "String expected");
+}
+
+bool
+imap_parse_string8(struct imap_parser *p, struct span *out)
+{
+	if (imap_parse_peek(p) == '~')
+		return parse_literal(p, true, out);
+	return imap_parse_string(p, out);
 }
 
 static bool
@@ -468,7 +479,7 @@ imap_parse_day(struct imap_parser *p, int32_t *out)
 	return true;
 }
 
-/* "{12}" or "{12+}" before the line end. */
+/* "{12}", "{12+}" or "~{12}" before the line end. */
 int
 imap_line_literal(struct span line, struct imap_literal *out)
 {
@@ -488,6 +499,9 @@ imap_line_literal(struct span line, struct imap_literal *out)
 	    text.p[text.n - 1 - digits] != '{')
 		return 0;
 	out->at = text.n - 1 - digits;
+	out->binary = out->at > 0 && text.p[out->at - 1] == '~';
+	if (out->binary)
+		out->at--;
 	if (span_u64(span_from(text, text.n - digits), &out->size) != 1 ||
 	    out->size > INT64_MAX) {
 		out->size = UINT64_MAX;
@@ -496,18 +510,44 @@ imap_line_literal(struct span line, struct imap_literal *out)
 	return 1;
 }
 
+/* C0, DEL, C1, and what separates lines or paragraphs (RFC 6855 section 3). */
+static bool
+is_control(int32_t c)
+{
+	return c < 0x20 || (c >= 0x7f && c < 0xa0) || c == 0x2028 ||
+	    c == 0x2029;
+}
+
 /* Levels are not empty, and nothing in a name is a control character. */
 static bool
 name_possible(struct span name)
 {
+	size_t at = 0;
+
 	if (name.n == 0 || name.n > IMAP_NAME_MAX || name.p[0] == '/' ||
 	    name.p[name.n - 1] == '/' || span_find(name, SPAN("//"), 0) !=
 	    SIZE_MAX)
 		return false;
-	for (size_t i = 0; i < name.n; i++)
-		if ((unsigned char)name.p[i] < 0x20 || name.p[i] == 0x7f)
+	while (at < name.n)
+		if (is_control(utf8_next(name, &at)))
 			return false;
 	return true;
+}
+
+/* From UTF-8 on. */
+static int
+name_normal(struct text *text, struct arena *arena, struct span *name)
+{
+	/* CREATE foo/ declares that names below foo follow (6.3.3). */
+	if (text->n > 1 && text->p[text->n - 1] == '/')
+		text->n--;
+	if (text_full(text) || !name_possible(text_span(text)))
+		return 0;
+	if (text->n >= 5 && span_eq_nocase(span_sub(text_span(text), 0, 5),
+	    SPAN("INBOX")) && (text->n == 5 || text->p[5] == '/'))
+		memcpy(text->p, "INBOX", 5);
+	*name = arena_dup(arena, text_span(text));
+	return name->p != NULL ? 1 : -1;
 }
 
 int
@@ -516,19 +556,24 @@ imap_name_decode(struct span sent, struct arena *arena, struct span *name)
 	struct text text = TEXT_INIT(IMAP_NAME_MAX + 1);
 	int status = 0;
 
-	if (utf7_decode(sent, &text) != 1 || text_full(&text))
-		goto out;
-	/* CREATE foo/ declares that names below foo follow (6.3.3). */
-	if (text.n > 1 && text.p[text.n - 1] == '/')
-		text.n--;
-	if (!name_possible(text_span(&text)))
-		goto out;
-	if (text.n >= 5 && span_eq_nocase(span_sub(text_span(&text), 0, 5),
-	    SPAN("INBOX")) && (text.n == 5 || text.p[5] == '/'))
-		memcpy(text.p, "INBOX", 5);
-	*name = arena_dup(arena, text_span(&text));
-	status = name->p != NULL ? 1 : -1;
-out:
+	if (!utf8_is_ascii(sent))
+		return imap_name_decode_utf8(sent, arena, name);
+	if (utf7_decode(sent, &text) == 1)
+		status = name_normal(&text, arena, name);
+	text_free(&text);
+	return status;
+}
+
+int
+imap_name_decode_utf8(struct span sent, struct arena *arena,
+    struct span *name)
+{
+	struct text text = TEXT_INIT(IMAP_NAME_MAX + 1);
+	int status = 0;
+
+	text_add(&text, sent);
+	if (utf8_valid(sent))
+		status = name_normal(&text, arena, name);
 	text_free(&text);
 	return status;
 }

@@ -37,6 +37,8 @@ bool imap_parse_tag(struct imap_parser *, struct span *);
 bool imap_parse_atom(struct imap_parser *, struct span *);
 bool imap_parse_astring(struct imap_parser *, struct span *);
 bool imap_parse_string(struct imap_parser *, struct span *);
+/* As string, or a literal8, which may hold NUL. */
+bool imap_parse_string8(struct imap_parser *, struct span *);
 /* NIL gives p == NULL. */
 bool imap_parse_nstring(struct imap_parser *, struct span *);
 /* As astring, with the wildcards % and * in the atom. */
@@ -68,16 +70,20 @@ bool imap_parse_day(struct imap_parser *, int32_t *);
 struct imap_literal {
 	uint64_t size;
 	bool waits;		/* "{3}": the client waits for our word */
-	size_t at;		/* where the { stands in the line */
+	bool binary;		/* "~{3}": may hold NUL (RFC 3516) */
+	size_t at;		/* where the { or ~ stands in the line */
 };
 int  imap_line_literal(struct span line, struct imap_literal *);
 
 /*
  * A mailbox name as it was sent (modified UTF-7) in the store's terms:
  * UTF-8, INBOX in capitals, one '/' between levels and none behind them. 1
- * done, 0 not a name we could ever have, -1 arena full.
+ * done, 0 not a name we could ever have, -1 arena full. Names of 8-bit bytes
+ * are UTF-8 (RFC 6855 section 3).
  */
 int  imap_name_decode(struct span sent, struct arena *, struct span *name);
+/* The same of a name that is UTF-8 by agreement: '&' means nothing. */
+int  imap_name_decode_utf8(struct span sent, struct arena *, struct span *);
 /* Back again. Never fails on a name the store knows. */
 struct span imap_name_encode(struct span name, struct arena *);
 

@@ -184,3 +184,10 @@ imap_names_read(struct span rows, struct arena *arena, struct imap_names *out)
 	*out = (struct imap_names){ tree.names, tree.count };
 	return finish(&tree);
 }
+
+void
+imap_names_utf8(struct imap_names *names)
+{
+	for (size_t i = 0; i < names->count; i++)
+		names->names[i].sent = names->names[i].name;
+}

@@ -1,7 +1,8 @@
 /*
  * imap_pattern.h - the names of an account as a tree, and LIST's wildcards.
  *
- * Pure. Names are compared as they stand on the wire, in modified UTF-7.
+ * Pure. Names are compared as they stand on the wire, in modified UTF-7 or
+ * UTF-8.
  */
 #ifndef IMAP_IMAP_PATTERN_H
 #define IMAP_IMAP_PATTERN_H
@@ -18,7 +19,7 @@ bool imap_pattern_matches(struct span pattern, struct span name);
 /* A name, or a level above one that is no mailbox itself. */
 struct imap_name {
 	struct span name;		/* UTF-8 */
-	struct span sent;		/* modified UTF-7 */
+	struct span sent;		/* modified UTF-7, or UTF-8 */
 	uint64_t mailbox;		/* 0: there is none of that name */
 	uint32_t use;			/* USE_* */
 	bool subscribed;
@@ -37,5 +38,7 @@ struct imap_names {
  * arena full.
  */
 int  imap_names_read(struct span rows, struct arena *, struct imap_names *);
+/* Names stand on the wire in UTF-8 instead. */
+void imap_names_utf8(struct imap_names *);
 
 #endif

@@ -10,6 +10,7 @@
 #define IMAP_IMAP_STATE_H
 
 #include "base/settings.h"
+#include "imap/imap_envelope.h"
 #include "imap/imap_parse.h"
 #include "imap/imap_session.h"
 #include "imap/imap_view.h"
@@ -54,6 +55,7 @@ struct imap_session {
 	enum imap_state state;
 	unsigned enabled;		/* enum imap_enabled */
 	bool idling;
+	uint8_t language;		/* imap_language.c */
 	bool renew;			/* the store was away: watch again */
 	unsigned errors;		/* bad commands in a row */
 	unsigned auth_failures;
@@ -79,6 +81,19 @@ imap_turn_on(struct imap_session *s, unsigned what)
 	s->enabled |= what;
 }
 
+/* Names and quoted strings hold UTF-8 as it is. */
+static inline bool
+imap_speaks_utf8(const struct imap_session *s)
+{
+	return imap_has(s, IMAP_UTF8) || imap_has(s, IMAP_REV2);
+}
+
+static inline enum imap_text_mode
+imap_text_mode(const struct imap_session *s)
+{
+	return imap_speaks_utf8(s) ? IMAP_TEXT_UTF8 : IMAP_TEXT_ASCII;
+}
+
 /* -- one command ---- */
 
 struct imap_command;
@@ -95,6 +110,7 @@ struct imap_task {
 	struct imap_literal literal;	/* announced, nothing of it read yet */
 	bool literal_pending;
 	bool too_long;			/* the line was, and is not whole */
+	monotime_t progress;		/* when it was told of last */
 };
 
 enum imap_status { IMAP_OK, IMAP_NO, IMAP_BAD, IMAP_SAID };
@@ -149,8 +165,22 @@ bool imap_read_literals(struct imap_task *, struct imap_reply *why);
 /* "IMAP4rev1 LITERAL+ ...": what there is in the session's state. */
 void imap_add_capabilities(struct imap_session *, struct text *);
 
+/* -- imap_language.c ---- */
+
+/* A text for people, in the session's language. */
+const char *imap_words(const struct imap_session *, const char *english);
+
+/* -- imap_progress.c ---- */
+
+/*
+ * A long command's loop says how far it is; total 0: not known. Now and then
+ * that goes to the client, between two responses: never call it inside one.
+ */
+void imap_progress(struct imap_task *, uint64_t done, uint64_t total);
+
 /* -- imap_auth.c ---- */
 
+/* All that came with the login, for UNAUTHENTICATE and at the end. */
 void imap_forget_login(struct imap_session *);
 
 /* -- imap_change.c ---- */
@@ -177,6 +207,14 @@ void imap_tell_flags(struct imap_session *, uint32_t index, bool with_uid,
 /* "* FLAGS (...)" and PERMANENTFLAGS. */
 void imap_tell_keywords(struct imap_session *, struct text *lines);
 void imap_note_changed(void *arg, const void *note);
+
+/* -- imap_name.c ---- */
+
+/* A mailbox's name as this client writes it; as imap_name_decode(). */
+int  imap_take_name(struct imap_task *, struct span sent, struct span *name);
+/* As this client reads it; p NULL: arena full. And as an astring. */
+struct span imap_show_name(struct imap_task *, struct span name);
+void imap_add_name(struct imap_task *, struct text *, struct span name);
 
 /* -- imap_mailbox.c ---- */
 

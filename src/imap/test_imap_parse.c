@@ -64,7 +64,8 @@ test_astring(void **state)
 	astring_fails("\"abc");
 	astring_fails("\"a\\bc\"");
 	astring_fails("\"a\r\n\"");
-	astring_fails("\"\xc3\xa4\"");
+	astring_gives("\"\xc3\xa4\" x", "\xc3\xa4", " x");
+	astring_fails("\"\xc3\"");
 	astring_fails("\xc3\xa4");
 	astring_fails("{4}\r\nabc");
 	astring_fails("{4}abcd");
@@ -83,6 +84,24 @@ test_nul(void **state)
 	(void)state;
 	assert_false(imap_parse_astring(&p, &got));
 	assert_string_equal(p.hint, "NUL byte in a literal");
+	p = imap_parser(span_of(bytes, 8), arena);
+	assert_false(imap_parse_string8(&p, &got));
+}
+
+static void
+test_binary_literal(void **state)
+{
+	static const char bytes[] = "~{3}\r\na\0b \"x\"";
+	struct imap_parser p = imap_parser(span_of(bytes,
+	    sizeof(bytes) - 1), arena);
+	struct span got;
+
+	(void)state;
+	assert_true(imap_parse_string8(&p, &got));
+	assert_true(span_eq(got, span_of("a\0b", 3)));
+	assert_true(imap_parse_space(&p) && imap_parse_string8(&p, &got));
+	is(got, "x");
+	assert_true(imap_parse_end(&p));
 }
 
 static void
@@ -245,6 +264,8 @@ test_literal(void **state)
 	literal_is("a LOGIN 3}\r\n", 0, 0, false, 0);
 	literal_is("}\r\n", 0, 0, false, 0);
 	literal_is("\r\n", 0, 0, false, 0);
+	literal_is("a ~{3}\r\n", 1, 3, true, 2);
+	literal_is("~{3+}\r\n", 1, 3, false, 0);
 	literal_is("a {9223372036854775807}\r\n", 1, INT64_MAX, true, 2);
 	literal_is("a {9223372036854775808}\r\n", -1, 0, false, 0);
 	literal_is("a {99999999999999999999999}\r\n", -1, 0, false, 0);
@@ -281,7 +302,10 @@ test_names(void **state)
 	name_is("/a", NULL);
 	name_is("", NULL);
 	name_is("a\tb", NULL);
-	name_is("\xc3\xbc", NULL);
+	name_is("\xc3\xbc&", "\xc3\xbc&");
+	name_is("\xc3", NULL);
+	name_is("\xc2\x85", NULL);		/* C1 */
+	name_is("&ICg-", NULL);		/* U+2028 */
 	name_is("&AAA-", NULL);		/* NUL in UTF-7 */
 	back = imap_name_encode(span_str("Entw\xc3\xbcrfe"), arena);
 	is(back, "Entw&APw-rfe");
@@ -309,6 +333,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_astring),
 		cmocka_unit_test(test_nul),
+		cmocka_unit_test(test_binary_literal),
 		cmocka_unit_test(test_nstring_and_pattern),
 		cmocka_unit_test(test_tag),
 		cmocka_unit_test(test_set),
