@@ -6,9 +6,11 @@
  * change is copied, byte for byte; one that does gets another encoding and a
  * header that says so.
  *
- * A new body never holds a line that could be a boundary: base64 has no
+ * A new body does not get a line that could be a boundary: base64 has no
  * dashes, and quoted-printable whose line breaks would put some at the
- * beginning of a line is given up for base64.
+ * beginning of a line is given up for base64. Whatever else could go wrong
+ * is seen in the end: the result is parsed, and each of its parts compared
+ * with what it was, byte by byte; where they differ, it is not given out.
  */
 #include "mail/convert.h"
 #include "mail/encode.h"
@@ -164,29 +166,60 @@ struct conversion {
 	bool clean;			/* the whole message is */
 };
 
-/* A line of a header: CRLF, no control characters, folded where too long. */
 static bool
-add_header_line(struct text *out, struct span line)
+is_blank(char c)
 {
-	size_t cut, from = out->n;
+	return c == ' ' || c == '\t';
+}
 
-	line = span_chomp(line);
-	while (line.n > LINE_MAX_TEXT) {
-		for (cut = LINE_MAX_TEXT; cut > 0; cut--)
-			if (line.p[cut] == ' ' || line.p[cut] == '\t')
+/* Bytes of a line that stand before its value; all, if it has none. */
+static size_t
+before_value(struct span line)
+{
+	return is_blank(line.p[0]) ? 0
+	    : MIN(span_find_char(line, ':', 0), line.n);
+}
+
+/* False: no blank of its value is where one is needed. */
+static bool
+add_folded(struct text *out, struct span line, size_t before)
+{
+	size_t cut;
+
+	for (; line.n > LINE_MAX_TEXT; line = span_from(line, cut)) {
+		for (cut = LINE_MAX_TEXT; cut > before; cut--)
+			if (is_blank(line.p[cut]))
 				break;
-		if (cut == 0)
+		if (cut <= before)
 			return false;
 		text_add(out, span_sub(line, 0, cut));
 		text_str(out, "\r\n");
-		line = span_from(line, cut);
+		before = 0;
 	}
 	text_add(out, line);
 	text_str(out, "\r\n");
-	for (; from + 2 < out->n; from++)
-		if (out->p[from] == '\0' || (out->p[from] == '\r' &&
-		    out->p[from + 1] != '\n'))
-			out->p[from] = ' ';
+	return true;
+}
+
+/*
+ * A line of a header: CRLF, folded where too long, no NUL and no bare CR. A
+ * blank in their place could make a field of what was none, or fold it; so
+ * only a CR within a value, where it is one to readers too, becomes one.
+ */
+static bool
+add_header_line(struct text *out, struct span line)
+{
+	size_t from = out->n, before;
+
+	line = span_chomp(line);
+	before = before_value(line);
+	if (!add_folded(out, line, before))
+		return false;
+	for (size_t i = from; i + 2 < out->n; i++)
+		if (out->p[i] == '\0')
+			out->p[i] = '?';
+		else if (out->p[i] == '\r' && out->p[i + 1] != '\n')
+			out->p[i] = i - from < before ? '?' : ' ';
 	return true;
 }
 
@@ -456,6 +489,20 @@ add_part(struct conversion *c, struct mime_part **at)
 	return add_plain_header(c, p);
 }
 
+static bool
+same_bytes(struct span a, const struct mime_part *p, struct span b,
+    const struct mime_part *q)
+{
+	struct text one = TEXT_INIT(0), two = TEXT_INIT(0);
+	bool same = p->encoding == q->encoding && span_eq(a, b);
+
+	if (!same)
+		same = span_eq(decode(p, a, &one), decode(q, b, &two));
+	text_free(&one);
+	text_free(&two);
+	return same;
+}
+
 /* Nobody can count on it unless the result was looked at. */
 static bool
 same_parts(const struct mime *a, const struct mime *b)
@@ -463,7 +510,11 @@ same_parts(const struct mime *a, const struct mime *b)
 	const struct mime_part *p = a->root, *q = b->root;
 
 	while (p != NULL && q != NULL) {
-		if (p->depth != q->depth)
+		if (p->depth != q->depth ||
+		    !span_eq_nocase(p->type, q->type) ||
+		    !span_eq_nocase(p->subtype, q->subtype) ||
+		    (q->kind == MIME_LEAF &&
+		    !same_bytes(mime_body(a, p), p, mime_body(b, q), q)))
 			return false;
 		if (p->kind != q->kind) {
 			/* An encoded message/global is a leaf. */

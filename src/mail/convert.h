@@ -5,7 +5,8 @@
  * or base64 where that is shorter or its lines are too long; headers get the
  * Content-Transfer-Encoding that fits. Signed and encrypted parts
  * (multipart/signed, multipart/encrypted; RFC 1847) cannot be changed.
- * Binary parts (RFC 3030) likewise become base64. Pure.
+ * Binary parts (RFC 3030) likewise become base64. What comes out has the same
+ * parts, and each of them decodes to the same bytes. Pure.
  */
 #ifndef MAIL_CONVERT_H
 #define MAIL_CONVERT_H
@@ -19,8 +20,8 @@ struct convert_survey {
 	bool binary;		/* bare CR or LF, NUL, or lines over 998 */
 };
 void convert_survey(struct span message, struct convert_survey *);
-/* 1 done; 0 it cannot be: a header is 8-bit, or a signature would break
- * (why says which); -1 no memory. */
+/* 1 done; 0 it cannot be: a header is 8-bit, a signature would break, or a
+ * part would not stay what it is (why says which); -1 no memory. */
 int convert_to_7bit(struct span message, struct arena *, struct text *out,
     struct text *why);
 

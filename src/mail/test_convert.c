@@ -21,18 +21,24 @@
 static struct text out, why;
 
 static int
-convert(const char *message)
+convert_span(struct span message)
 {
 	struct arena *arena = arena_new(1 << 20);
 	int status;
 
 	text_clear(&out);
 	text_clear(&why);
-	status = convert_to_7bit(span_str(message), arena, &out, &why);
+	status = convert_to_7bit(message, arena, &out, &why);
 	text_char(&out, '\0');
 	text_char(&why, '\0');
 	arena_free(&arena);
 	return status;
+}
+
+static int
+convert(const char *message)
+{
+	return convert_span(span_str(message));
 }
 
 static int
@@ -112,6 +118,15 @@ static const struct {
 	    "Content-Transfer-Encoding: base64\r\n\r\nYQ" E "pi\r\n",
 	    "MIME-Version: 1.0\r\nContent-Type: x/y\r\n"
 	    "Content-Transfer-Encoding: base64\r\n\r\nYQpi\r\n" },
+	/* What was no field is none, what was a value is the same one. */
+	{ "Content-Transfer-Encoding\r: base64\r\n\r\nYQpi\r\n",
+	    "Content-Transfer-Encoding?: base64\r\nMIME-Version: 1.0\r\n"
+	    "\r\nYQpi\r\n" },
+	{ "Subject: x\r\n\ry: z\r\n\r\nhello\r\n",
+	    "Subject: x\r\n?y: z\r\nMIME-Version: 1.0\r\n\r\nhello\r\n" },
+	{ "Content-Transfer-Encoding:\rbase64\r\r\n\r\nYQpi\r\n",
+	    "Content-Transfer-Encoding: base64 \r\nMIME-Version: 1.0\r\n"
+	    "\r\nYQpi\r\n" },
 	/* Signed, and there is nothing to do within. */
 	{ MIXED "\r\n--b\r\nContent-Type: multipart/signed; boundary=c\r\n"
 	    "\r\n--c\r\nContent-Transfer-Encoding: 8bit\r\n\r\nok\r\n--c--\r\n"
@@ -156,6 +171,16 @@ what_cannot_be(void **state)
 		    "a multipart has no boundary, or is too deep" },
 		{ "Content-Transfer-Encoding: x-own\r\n\r\n" E "\r\n",
 		    "a part has an unknown Content-Transfer-Encoding" },
+		/* What was encoded would be a boundary. */
+		{ MIXED "\r\n--b\r\nContent-Type: text/plain\r\n"
+		    "Content-Transfer-Encoding: quoted-printable\r\n\r\n"
+		    "abcdefghijklmnopq" E "\r\n=2D-b\r\n--b--\r\n",
+		    "its parts would not stay what they are" },
+		/* A message within, of which a type would make a text. */
+		{ "Content-Type: multipart/digest; boundary=b\r\n\r\n--b\r\n"
+		    "Content-Transfer-Encoding: quoted-printable\r\n\r\n"
+		    "abcdefghijklmnopq" E "\r\n--b--\r\n",
+		    "its parts would not stay what they are" },
 	};
 
 	(void)state;
@@ -164,6 +189,21 @@ what_cannot_be(void **state)
 			fail_msg("row %zu: %s", i, out.p);
 		assert_string_equal(why.p, no[i].why);
 	}
+}
+
+/* A blank in its place would be one to who reads the header. */
+static void
+nul_is_no_blank(void **state)
+{
+	(void)state;
+	assert_int_equal(convert_span(
+	    SPAN("Content-Transfer-Encoding\0: base64\r\n\r\nYQpi\r\n")), 1);
+	assert_string_equal(out.p, "Content-Transfer-Encoding?: base64\r\n"
+	    "MIME-Version: 1.0\r\n\r\nYQpi\r\n");
+	assert_int_equal(convert_span(
+	    SPAN("Content-Transfer-Encoding:\0base64\r\n\r\nYQpi\r\n")), 1);
+	assert_string_equal(out.p, "Content-Transfer-Encoding:?base64\r\n"
+	    "MIME-Version: 1.0\r\n\r\nYQpi\r\n");
 }
 
 /* A line of a header is folded where it can be. */
@@ -183,6 +223,11 @@ long_header_lines(void **state)
 	    p = end + 2)
 		assert_true(end - p <= 998);
 	memset(in + 2, 'x', n - 2);
+	assert_int_equal(convert(in), 0);
+	assert_string_equal(why.p, "a line of a header is too long");
+	memset(in, ' ', n);		/* but not within the name */
+	memcpy(in, "X", 1);
+	in[n - 2] = ':';
 	assert_int_equal(convert(in), 0);
 	assert_string_equal(why.p, "a line of a header is too long");
 }
@@ -277,6 +322,7 @@ main(int argc, char **argv)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(forms),
 		cmocka_unit_test(what_cannot_be),
+		cmocka_unit_test(nul_is_no_blank),
 		cmocka_unit_test(long_header_lines),
 		cmocka_unit_test(no_boundary_comes_to_be),
 		cmocka_unit_test(survey),
