@@ -33,6 +33,8 @@ imap_starttls(struct imap_task *t)
 
 	if (stream_is_tls(s->stream))
 		return imap_bad("TLS is in use already");
+	if (stream_is_deflate(s->stream))
+		return imap_bad("Compression is in use already");
 	if (tls == NULL)
 		return imap_bad("TLS is not available");
 	stream_write(s->stream, t->tag);
@@ -148,6 +150,48 @@ finish_login(struct imap_task *t, enum login_result result,
 	}
 	t->s->bye = "";
 	return (struct imap_reply){ .status = IMAP_SAID };
+}
+
+/* RFC 4978. The answer is the last that is not compressed. */
+struct imap_reply
+imap_compress(struct imap_task *t)
+{
+	struct imap_session *s = t->s;
+
+	if (!span_is_nocase(t->args[0], "DEFLATE"))
+		return imap_bad("No such compression here");
+	if (stream_is_deflate(s->stream))
+		return (struct imap_reply){ IMAP_BAD, "COMPRESSIONACTIVE",
+		    "Compression is in use already" };
+	imap_say_reply(t, imap_ok("Begin compressing"));
+	if (stream_flush(s->stream) == 1)
+		stream_start_deflate(s->stream);
+	return (struct imap_reply){ .status = IMAP_SAID };
+}
+
+/* RFC 8437: who is there is forgotten; TLS and compression go on. */
+struct imap_reply
+imap_unauthenticate(struct imap_task *t)
+{
+	struct imap_session *s = t->s;
+	struct text code = TEXT_INIT(4096);
+	struct imap_reply reply = imap_ok("Not logged in any more");
+
+	if (s->box != NULL)
+		imap_unselect_mailbox(s, t->arena);
+	imap_window_clear(s);
+	log_event(LOG_LEVEL_INFO, "imap.unauthenticated",
+	    log_str("session", session_id(s->io)),
+	    log_str("login", s->login));
+	imap_forget_login(s);
+	s->state = IMAP_GREETED;
+	s->enabled = 0;
+	s->inbox = 0;
+	text_str(&code, "CAPABILITY ");
+	imap_add_capabilities(s, &code);
+	reply.code = arena_cstr(t->arena, text_span(&code));
+	text_free(&code);
+	return reply;
 }
 
 static enum protocol

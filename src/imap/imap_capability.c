@@ -14,7 +14,8 @@
 static void
 add_starttls(struct imap_session *s, struct text *out)
 {
-	if (!stream_is_tls(s->stream) && session_tls(s->io) != NULL)
+	if (!stream_is_tls(s->stream) && !stream_is_deflate(s->stream) &&
+	    session_tls(s->io) != NULL)
 		text_str(out, " STARTTLS");
 }
 
@@ -52,6 +53,10 @@ static const struct capability {
 	{ "ENABLE",		ANY,	0,	NULL },
 	{ "STARTTLS",		NOBODY,	0,	add_starttls },
 	{ "AUTH",		NOBODY,	0,	add_mechanisms },
+	{ "LANGUAGE",		ANY,	0,	NULL },
+	{ "UNAUTHENTICATE",	USER,	0,	NULL },
+	{ "COMPRESS=DEFLATE",	USER,	0,	NULL },
+	{ "INPROGRESS",		USER,	0,	NULL },
 	{ "IDLE",		USER,	0,	NULL },
 	{ "UIDPLUS",		USER,	0,	NULL },
 	{ "NAMESPACE",		USER,	0,	NULL },

@@ -61,6 +61,7 @@ static const struct imap_command commands[] = {
 	{ "STARTTLS",     NOBODY, "",   0,              imap_starttls },
 	{ "UNAUTHENTICATE", USER, "",   0,              imap_unauthenticate },
 	{ "LANGUAGE",     ANY,    "*",  0,              imap_language },
+	{ "COMPRESS",     USER,   "a",  0,              imap_compress },
 };
 
 enum { TAG_MAX = 256 };

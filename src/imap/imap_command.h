@@ -47,6 +47,10 @@ struct imap_reply imap_enable(struct imap_task *);
 struct imap_reply imap_starttls(struct imap_task *);
 struct imap_reply imap_authenticate(struct imap_task *);
 struct imap_reply imap_login(struct imap_task *);
+struct imap_reply imap_unauthenticate(struct imap_task *);
+struct imap_reply imap_compress(struct imap_task *);
+/* imap_language.c */
+struct imap_reply imap_language(struct imap_task *);
 /* imap_select.c */
 struct imap_reply imap_select(struct imap_task *);
 struct imap_reply imap_examine(struct imap_task *);

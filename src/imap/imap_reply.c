@@ -65,6 +65,8 @@ imap_refused(struct imap_task *t, enum result result)
 		return imap_no("UNAVAILABLE", "No space left, try later");
 	case RESULT_DAMAGED:
 		return imap_no("SERVERBUG", "The mailbox is damaged");
+	case RESULT_OVERQUOTA:
+		return imap_no("OVERQUOTA", "There is no room left");
 	case RESULT_FORBIDDEN:
 		return imap_no("NOPERM", "You have no right to do that");
 	default:
@@ -87,6 +89,6 @@ imap_say_reply(struct imap_task *t, struct imap_reply reply)
 		stream_str(out, reply.code);
 		stream_str(out, "] ");
 	}
-	stream_str(out, reply.text);
+	stream_str(out, imap_words(t->s, reply.text));
 	stream_str(out, "\r\n");
 }

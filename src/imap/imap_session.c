@@ -122,7 +122,7 @@ goodbye(struct imap_session *s, const char *why)
 	if (why[0] == '\0')
 		return;
 	stream_str(s->stream, "* BYE ");
-	stream_str(s->stream, why);
+	stream_str(s->stream, imap_words(s, why));
 	stream_str(s->stream, "\r\n");
 }
 
@@ -373,12 +373,47 @@ take_id(struct imap_parser *in)
 	return imap_parse_char(in, ')');
 }
 
+static void
+add_quoted(struct text *out, struct span s)
+{
+	text_str(out, " \"");
+	for (size_t i = 0; i < s.n; i++) {
+		if (s.p[i] == '"' || s.p[i] == '\\')
+			text_char(out, '\\');
+		text_char(out, s.p[i]);
+	}
+	text_char(out, '"');
+}
+
+/* "vendor=Example; support-url=https://..." of imap.id */
+static void
+add_id_fields(struct text *out, struct span fields)
+{
+	while (fields.n > 0) {
+		struct span field, name;
+
+		fields = span_cut(fields, ';', &field);
+		field = span_trim(span_cut(field, '=', &name));
+		name = span_trim(name);
+		if (name.n == 0)
+			continue;
+		add_quoted(out, name);
+		add_quoted(out, field);
+	}
+}
+
 struct imap_reply
 imap_id(struct imap_task *t)
 {
+	struct text line = TEXT_INIT(4096);
+
 	if (!take_id(&t->in) || !imap_parse_end(&t->in))
 		return imap_bad_syntax(t);
-	stream_str(t->s->stream, "* ID (\"name\" \"Postrider\" \"version\" \""
-	    POSTRIDER_VERSION "\")\r\n");
+	text_str(&line, "* ID (\"name\" \"Postrider\" \"version\" \""
+	    POSTRIDER_VERSION "\"");
+	add_id_fields(&line, span_str(imap_settings()->imap_id));
+	text_str(&line, ")\r\n");
+	stream_write(t->s->stream, text_span(&line));
+	text_free(&line);
 	return imap_ok("Pleased to meet you");
 }

@@ -345,13 +345,26 @@ stream_set_write_timeout(struct stream *s, int64_t ms)
 	s->write_timeout = ms;
 }
 
-int
-stream_flush(struct stream *s)
+/* A layer could not: wait, unless it failed. 1 try again, -1. */
+static int
+await_output(struct stream *s, monotime_t *deadline)
+{
+	int ready;
+
+	if (errno != EAGAIN)
+		return stream_fail(s, errno);
+	if (deadline->ms == INT64_MAX)
+		*deadline = clock_after(s->write_timeout);
+	ready = stream_wait(s, *deadline);
+	return ready == 1 ? 1 : stream_fail(s, ready == 0 ? ETIMEDOUT : errno);
+}
+
+/* Hand what was written to the layer. 1, -1. */
+static int
+drain(struct stream *s, monotime_t *deadline)
 {
 	struct stream_buffer *b = &s->out;
-	monotime_t deadline = MONOTIME_NEVER;
 	ssize_t n;
-	int ready;
 
 	while (s->error == 0 && buffer_held(b) > 0) {
 		n = s->layer->write(s, b->data + b->from, buffer_held(b));
@@ -359,18 +372,27 @@ stream_flush(struct stream *s)
 			b->from += (size_t)n;
 			if (fiber_share() == -1)
 				return stream_fail(s, errno);
-			continue;
+		} else if (await_output(s, deadline) == -1) {
+			return -1;
 		}
-		if (errno != EAGAIN)
-			return stream_fail(s, errno);
-		if (deadline.ms == INT64_MAX)
-			deadline = clock_after(s->write_timeout);
-		ready = stream_wait(s, deadline);
-		if (ready != 1)
-			return stream_fail(s, ready == 0 ? ETIMEDOUT : errno);
 	}
 	buffer_free(b);
 	return s->error == 0 ? 1 : stream_fail(s, s->error);
+}
+
+int
+stream_flush(struct stream *s)
+{
+	monotime_t deadline = MONOTIME_NEVER;
+
+	if (drain(s, &deadline) == -1)
+		return -1;
+	if (s->layer->flush == NULL)
+		return 1;
+	while (s->layer->flush(s) == -1)
+		if (await_output(s, &deadline) == -1)
+			return -1;
+	return 1;
 }
 
 /* Where the next output goes; *room > 0, or NULL after a failure. */
@@ -379,7 +401,9 @@ output_room(struct stream *s, size_t *room)
 {
 	struct stream_buffer *b = &s->out;
 
-	if (s->error != 0 || (b->n == BLOCK && stream_flush(s) == -1))
+	monotime_t deadline = MONOTIME_NEVER;
+
+	if (s->error != 0 || (b->n == BLOCK && drain(s, &deadline) == -1))
 		return NULL;
 	if (b->data == NULL)
 		*b = (struct stream_buffer){ .data = block_take(),
@@ -469,6 +493,8 @@ settle(struct stream *s)
 		buffer_free(&s->in);
 	else if (s->in.room > buffer_held(&s->in))
 		buffer_resize(&s->in, buffer_held(&s->in));
+	if (s->layer->park != NULL)
+		s->layer->park(s);
 	return true;
 }
 

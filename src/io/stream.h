@@ -108,6 +108,14 @@ struct span stream_tls_info(struct stream *);
 int  stream_channel_binding(struct stream *, const char *type,
     uint8_t *out, size_t *n);
 
+/* -- compression as a layer ---- */
+/*
+ * Raw deflate (RFC 1951) both ways from now on, after flushing; what is at
+ * hand already is taken as compressed. Once, and after TLS.
+ */
+void stream_start_deflate(struct stream *);
+bool stream_is_deflate(const struct stream *);
+
 /* -- parking ---- */
 /*
  * Flush, and give every buffer back. true: parked, wait for readability of

@@ -18,12 +18,18 @@
 #include "io/stream.h"
 
 struct fiber;
+struct tls;
+struct deflate;
 
 struct stream_layer {
 	ssize_t (*read)(struct stream *, void *, size_t);
 	ssize_t (*write)(struct stream *, const void *, size_t);
 	/* Bytes may be inside the layer though the socket has none. */
 	bool (*holds_input)(const struct stream *);
+	/* NULL: nothing is held back. All written goes out: 1, or -1. */
+	int (*flush)(struct stream *);
+	/* NULL: nothing to do. Parked from now on: give memory back. */
+	void (*park)(struct stream *);
 	void (*say_goodbye)(struct stream *);	/* without waiting */
 	void (*free)(struct stream *);
 };
@@ -36,7 +42,9 @@ struct stream_buffer {
 
 struct stream {
 	const struct stream_layer *layer;
-	void *layer_state;	/* of TLS, of the memory stream */
+	void *layer_state;	/* of the memory stream */
+	struct tls *tls;	/* stream_tls.c; NULL: none */
+	struct deflate *deflate;	/* stream_deflate.c; NULL: none */
 	int fd;
 	int error;		/* the first failure */
 	short want;		/* POLLIN, POLLOUT: after EAGAIN */

@@ -85,7 +85,7 @@ stream_memory_output(struct stream *s)
 {
 	struct memory *m = s->layer_state;
 
-	must(s->layer == &memory_layer);
+	must(s->layer_state != NULL);
 	stream_flush(s);
 	return text_span(&m->output);
 }

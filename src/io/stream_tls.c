@@ -39,7 +39,7 @@ static int
 bio_read(BIO *bio, char *p, int room)
 {
 	struct stream *s = BIO_get_data(bio);
-	struct tls *t = s->layer_state;
+	struct tls *t = s->tls;
 	ssize_t n;
 
 	BIO_clear_retry_flags(bio);
@@ -57,7 +57,7 @@ static int
 bio_write(BIO *bio, const char *p, int size)
 {
 	struct stream *s = BIO_get_data(bio);
-	struct tls *t = s->layer_state;
+	struct tls *t = s->tls;
 	ssize_t n;
 
 	BIO_clear_retry_flags(bio);
@@ -73,7 +73,7 @@ static long
 bio_ctrl(BIO *bio, int command, long number, void *pointer)
 {
 	struct stream *s = BIO_get_data(bio);
-	struct tls *t = s->layer_state;
+	struct tls *t = s->tls;
 
 	(void)number;
 	(void)pointer;
@@ -128,7 +128,7 @@ try_again(struct stream *s, short want)
 static ssize_t
 why_not(struct stream *s, int result)
 {
-	struct tls *t = s->layer_state;
+	struct tls *t = s->tls;
 
 	switch (SSL_get_error(t->ssl, result)) {
 	case SSL_ERROR_WANT_READ:
@@ -148,7 +148,7 @@ why_not(struct stream *s, int result)
 static ssize_t
 tls_read(struct stream *s, void *p, size_t room)
 {
-	struct tls *t = s->layer_state;
+	struct tls *t = s->tls;
 	ssize_t n;
 
 	ERR_clear_error();
@@ -160,7 +160,7 @@ tls_read(struct stream *s, void *p, size_t room)
 static ssize_t
 tls_write(struct stream *s, const void *p, size_t size)
 {
-	struct tls *t = s->layer_state;
+	struct tls *t = s->tls;
 	ssize_t n;
 
 	ERR_clear_error();
@@ -176,7 +176,7 @@ tls_write(struct stream *s, const void *p, size_t size)
 static bool
 tls_holds_input(const struct stream *s)
 {
-	const struct tls *t = s->layer_state;
+	const struct tls *t = s->tls;
 
 	return t->more;
 }
@@ -184,7 +184,7 @@ tls_holds_input(const struct stream *s)
 static void
 tls_goodbye(struct stream *s)
 {
-	struct tls *t = s->layer_state;
+	struct tls *t = s->tls;
 
 	if (!t->handshaken || (SSL_get_shutdown(t->ssl) & SSL_SENT_SHUTDOWN))
 		return;
@@ -196,7 +196,7 @@ tls_goodbye(struct stream *s)
 static void
 tls_free(struct stream *s)
 {
-	struct tls *t = s->layer_state;
+	struct tls *t = s->tls;
 
 	SSL_free(t->ssl);
 	tls_meeting_free(&t->meeting);
@@ -243,7 +243,7 @@ keep_reason(struct tls *t)
 static int
 handshake(struct stream *s, monotime_t deadline)
 {
-	struct tls *t = s->layer_state;
+	struct tls *t = s->tls;
 	int done, ready;
 
 	for (;;) {
@@ -290,7 +290,7 @@ put_layer(struct stream *s, SSL *ssl)
 	t = xcalloc(1, sizeof(*t));
 	t->ssl = ssl;
 	s->layer = &tls_layer;
-	s->layer_state = t;
+	s->tls = t;
 	bio = new_bio(s);
 	SSL_set_bio(t->ssl, bio, bio);
 	return t;
@@ -333,13 +333,13 @@ stream_start_tls_client(struct stream *s, struct tls_client *client,
 bool
 stream_is_tls(const struct stream *s)
 {
-	return s->layer == &tls_layer;
+	return s->tls != NULL;
 }
 
 struct span
 stream_tls_info(struct stream *s)
 {
-	struct tls *t = s->layer_state;
+	struct tls *t = s->tls;
 
 	return stream_is_tls(s) ? span_str(t->info) : SPAN_EMPTY;
 }
@@ -383,7 +383,7 @@ int
 stream_channel_binding(struct stream *s, const char *type, uint8_t *out,
     size_t *n)
 {
-	struct tls *t = s->layer_state;
+	struct tls *t = s->tls;
 
 	if (!stream_is_tls(s) || !t->handshaken)
 		return 0;
