@@ -200,3 +200,30 @@ imap_add_body(struct text *out, const struct summary_part *root,
 
 	add_part(&w, root);
 }
+
+void
+imap_add_section(struct text *out, const struct imap_section *s)
+{
+	const char *before = "", *word = imap_section_word(s->kind);
+	size_t i;
+
+	text_str(out, "BODY[");
+	for (i = 0; i < s->part_count; i++, before = ".") {
+		text_str(out, before);
+		text_u64(out, s->parts[i]);
+	}
+	if (word != NULL) {
+		text_str(out, before);
+		text_str(out, word);
+	}
+	for (i = 0; i < s->field_count; i++) {
+		text_str(out, i == 0 ? " (" : " ");
+		imap_add_astring(out, s->fields[i], IMAP_TEXT_ASCII);
+	}
+	text_str(out, s->field_count > 0 ? ")]" : "]");
+	if (s->is_partial) {
+		text_char(out, '<');
+		text_u64(out, s->origin);
+		text_char(out, '>');
+	}
+}

@@ -8,6 +8,7 @@
  */
 #include "imap/imap_fetch.h"
 
+#include "imap/imap_binary.h"
 #include "imap/imap_command.h"
 #include "imap/imap_message.h"
 #include "io/fiber.h"
@@ -31,6 +32,7 @@ struct run {
 	bool line_begun;		/* some of it went to the stream */
 	bool seen;			/* set \Seen by the way */
 	bool missing;			/* a message was gone */
+	bool unknown_encoding;		/* BINARY could not be decoded */
 	struct arena *batch_arena, *arena;
 	/* The batch. */
 	size_t count;
@@ -156,7 +158,8 @@ add_summary_item(struct run *r, enum imap_fetch_kind kind,
 		if (summary_envelope(&m->summary, m->arena, &envelope) != 1)
 			return -1;
 		text_str(&r->line, "ENVELOPE ");
-		imap_add_envelope(&r->line, &envelope, IMAP_TEXT_ASCII);
+		imap_add_envelope(&r->line, &envelope,
+		    imap_text_mode(r->t->s));
 		return 1;
 	}
 	if ((status = imap_message_parts(m)) != 1)
@@ -164,7 +167,7 @@ add_summary_item(struct run *r, enum imap_fetch_kind kind,
 	text_str(&r->line, kind == IMAP_FETCH_BODY ? "BODY "
 	    : "BODYSTRUCTURE ");
 	imap_add_body(&r->line, m->root, kind == IMAP_FETCH_BODYSTRUCTURE,
-	    IMAP_TEXT_ASCII);
+	    imap_text_mode(r->t->s));
 	return 1;
 }
 
@@ -304,6 +307,75 @@ add_section(struct run *r, const struct imap_fetch_item *item,
 	return write_extent(r, m, extent, bytes);
 }
 
+/* -- BINARY, PREVIEW ---- */
+
+/*
+ * RFC 3516 4.3. What cannot be decoded is left out of the response, and the
+ * command fails at its end.
+ */
+static int
+add_binary_size(struct run *r, const struct imap_fetch_item *item,
+    struct imap_message *m)
+{
+	struct imap_binary binary;
+	int status = imap_binary_measure(m, &item->section, &binary);
+
+	if (status != 1)
+		return status;
+	r->unknown_encoding |= !binary.is_known;
+	if (!binary.is_known)
+		return 1;
+	imap_binary_add_name(&r->line, "BINARY.SIZE", &item->section);
+	text_u64(&r->line, binary.size);
+	return 1;
+}
+
+static int
+add_binary(struct run *r, const struct imap_fetch_item *item,
+    struct imap_message *m)
+{
+	struct imap_binary binary;
+	int status = imap_binary_measure(m, &item->section, &binary);
+
+	if (status != 1)
+		return status;
+	r->unknown_encoding |= !binary.is_known;
+	if (!binary.is_known)
+		return 1;
+	imap_binary_add_name(&r->line, "BINARY", &item->section);
+	if (!binary.is_there) {
+		text_str(&r->line, "NIL");
+		return 1;
+	}
+	text_printf(&r->line, "%s{%" PRIu64 "}\r\n", binary.has_nul ? "~"
+	    : "", binary.part.size);
+	put_line(r);
+	r->line_begun = true;
+	if (imap_binary_write(m, &binary, r->t->s->stream) == 1 &&
+	    stream_error(r->t->s->stream) == 0)
+		return 1;
+	r->t->s->bye = "";
+	return -1;
+}
+
+static int
+add_preview(struct run *r, const struct imap_fetch_item *item,
+    struct imap_message *m)
+{
+	int status;
+
+	if (item->lazy && !imap_message_has_summary(m)) {
+		text_str(&r->line, "PREVIEW NIL");
+		return 1;
+	}
+	if ((status = imap_message_summary(m)) != 1)
+		return status;
+	text_str(&r->line, "PREVIEW ");
+	imap_add_string(&r->line, m->summary.preview,
+	    imap_text_mode(r->t->s));
+	return 1;
+}
+
 /* -- one message ---- */
 
 static int
@@ -320,9 +392,21 @@ add_item(struct run *r, const struct imap_fetch_item *item,
 		return 1;
 	case IMAP_FETCH_SECTION:
 		return add_section(r, item, m);
+	case IMAP_FETCH_BINARY:
+		return add_binary(r, item, m);
+	case IMAP_FETCH_BINARY_SIZE:
+		return add_binary_size(r, item, m);
+	case IMAP_FETCH_PREVIEW:
+		return add_preview(r, item, m);
 	default:
 		return add_summary_item(r, item->kind, m);
 	}
+}
+
+static bool
+nothing_said(const struct run *r)
+{
+	return r->line.n > 0 && r->line.p[r->line.n - 1] == '(';
 }
 
 /* What is left of a response whose message went away in the middle of it:
@@ -330,11 +414,17 @@ add_item(struct run *r, const struct imap_fetch_item *item,
 static void
 add_nothing(struct run *r, const struct imap_fetch_item *item)
 {
-	if (item->kind != IMAP_FETCH_SECTION) {
+	if (item->kind != IMAP_FETCH_SECTION &&
+	    item->kind != IMAP_FETCH_BINARY) {
 		r->t->s->bye = "";
 		return;
 	}
-	add_name(r, item);
+	if (!nothing_said(r))
+		text_char(&r->line, ' ');
+	if (item->kind == IMAP_FETCH_BINARY)
+		imap_binary_add_name(&r->line, "BINARY", &item->section);
+	else
+		add_name(r, item);
 	text_str(&r->line, "NIL");
 }
 
@@ -354,6 +444,23 @@ end_row(struct run *r, const struct message_row *row, uint32_t index)
 	text_str(&r->line, ")\r\n");
 }
 
+/* An item and the space before it; or neither. */
+static int
+add_spaced(struct run *r, const struct imap_fetch_item *item,
+    struct imap_message *m, const struct message_row *row, size_t i)
+{
+	bool space = !nothing_said(r);
+	size_t before = r->line.n;
+	int status;
+
+	if (space)
+		text_char(&r->line, ' ');
+	status = add_item(r, item, m, row, i);
+	if (r->line.n == before + space)
+		r->line.n = before;
+	return status;
+}
+
 /* 1 told, 0 it is gone (nothing was said of it, if possible), -1. */
 static int
 say_row(struct run *r, struct imap_message *m, const struct message_row *row,
@@ -367,16 +474,14 @@ say_row(struct run *r, struct imap_message *m, const struct message_row *row,
 	text_u64(&r->line, index + 1);
 	text_str(&r->line, " FETCH (");
 	for (n = 0; n < r->wish.count; n++) {
-		if (n > 0)
-			text_char(&r->line, ' ');
 		if (status == 1)
-			status = add_item(r, &r->wish.items[n], m, row, i);
+			status = add_spaced(r, &r->wish.items[n], m, row, i);
 		if (status != 1 && (!r->line_begun || r->t->s->bye != NULL))
 			break;
 		if (status != 1)
 			add_nothing(r, &r->wish.items[n]);
 	}
-	if (n < r->wish.count) {
+	if (n < r->wish.count || nothing_said(r)) {
 		r->line.n = r->line_begun ? 0 : begin;
 		return status;
 	}
@@ -612,6 +717,8 @@ run_fetch(struct run *r)
 		return imap_unavailable();
 	if (r->missing && (r->t->command->how & IMAP_BY_UID) == 0)
 		return imap_expunge_issued();
+	if (r->unknown_encoding)
+		return imap_no("UNKNOWN-CTE", "An encoding is not known");
 	return imap_ok("Fetched");
 }
 

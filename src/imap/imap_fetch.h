@@ -16,14 +16,16 @@ enum imap_fetch_kind {
 	IMAP_FETCH_EMAILID, IMAP_FETCH_THREADID, IMAP_FETCH_SAVEDATE,
 	/* of the summary */
 	IMAP_FETCH_ENVELOPE, IMAP_FETCH_BODY, IMAP_FETCH_BODYSTRUCTURE,
+	IMAP_FETCH_PREVIEW,
 	/* of the bytes */
-	IMAP_FETCH_SECTION,
+	IMAP_FETCH_SECTION, IMAP_FETCH_BINARY, IMAP_FETCH_BINARY_SIZE,
 };
 
 struct imap_fetch_item {
 	enum imap_fetch_kind kind;
 	struct imap_section section;
 	const char *name;	/* "RFC822.TEXT"; NULL: BODY[section] */
+	bool lazy;		/* PREVIEW (LAZY): only if it is known */
 };
 
 enum { IMAP_FETCH_ITEMS_MAX = 256 };

@@ -67,7 +67,13 @@ note_needs(struct imap_fetch *f, const struct imap_fetch_item *item)
 	case IMAP_FETCH_ENVELOPE:
 	case IMAP_FETCH_BODY:
 	case IMAP_FETCH_BODYSTRUCTURE:
+	case IMAP_FETCH_PREVIEW:
 		f->needs_summary = true;
+		break;
+	case IMAP_FETCH_BINARY:
+	case IMAP_FETCH_BINARY_SIZE:
+		f->needs_summary = f->needs_bytes = true;
+		f->headers_only = false;
 		break;
 	case IMAP_FETCH_SECTION:
 		f->needs_bytes = true;
@@ -90,8 +96,7 @@ add(struct imap_parser *in, struct imap_fetch *f, struct imap_fetch_item item)
 	if (f->count == IMAP_FETCH_ITEMS_MAX)
 		return imap_parse_fail(in, "Too many items");
 	/* A plain item asked for twice is answered once. */
-	for (size_t i = 0; item.kind != IMAP_FETCH_SECTION && i < f->count;
-	    i++)
+	for (size_t i = 0; item.kind < IMAP_FETCH_SECTION && i < f->count; i++)
 		if (f->items[i].kind == item.kind)
 			return true;
 	if (f->count % 16 == 0) {
@@ -209,7 +214,57 @@ take_section(struct imap_parser *in, struct imap_fetch *f, bool peek)
 	return add(in, f, item);
 }
 
+/* -- BINARY[1.2]<partial>, BINARY.SIZE[1.2] ---- */
+
+static bool
+take_binary(struct imap_parser *in, struct imap_fetch *f,
+    enum imap_fetch_kind kind, bool peek)
+{
+	struct imap_fetch_item item = { .kind = kind };
+	struct span text;
+
+	imap_parse_next(in, '[');
+	if (!take_brackets(in, &text))
+		return false;
+	if (imap_section_parse(text, in->arena, &item.section) != 1 ||
+	    item.section.kind != IMAP_SECTION_ALL)
+		return imap_parse_fail(in, "No such section");
+	if (kind == IMAP_FETCH_BINARY && !take_partial(in, &item.section))
+		return false;
+	f->sets_seen |= !peek;
+	return add(in, f, item);
+}
+
 /* -- items ---- */
+
+/* "PREVIEW (LAZY)", of which the first word is taken (RFC 8970). */
+static bool
+take_preview(struct imap_parser *in, struct imap_fetch *f)
+{
+	struct imap_fetch_item item = { .kind = IMAP_FETCH_PREVIEW };
+	struct imap_parser ahead = *in;
+	struct span word;
+
+	if (imap_parse_next(&ahead, ' ') && imap_parse_next(&ahead, '(')) {
+		word = take_word(&ahead);
+		item.lazy = span_is_nocase(word, "LAZY");
+		if (item.lazy && !imap_parse_char(&ahead, ')'))
+			return imap_parse_fail(in, "\")\" expected");
+	}
+	if (item.lazy)
+		*in = ahead;
+	return add(in, f, item);
+}
+
+static const struct {
+	const char *name;
+	enum imap_fetch_kind kind;
+	bool peek;
+} binary_items[] = {
+	{ "BINARY", IMAP_FETCH_BINARY, false },
+	{ "BINARY.PEEK", IMAP_FETCH_BINARY, true },
+	{ "BINARY.SIZE", IMAP_FETCH_BINARY_SIZE, true },
+};
 
 static bool
 take_item(struct imap_parser *in, struct imap_fetch *f)
@@ -221,6 +276,12 @@ take_item(struct imap_parser *in, struct imap_fetch *f)
 		return take_section(in, f, false);
 	if (bracket && span_is_nocase(word, "BODY.PEEK"))
 		return take_section(in, f, true);
+	for (size_t i = 0; bracket && i < ARRAY_LEN(binary_items); i++)
+		if (span_is_nocase(word, binary_items[i].name))
+			return take_binary(in, f, binary_items[i].kind,
+			    binary_items[i].peek);
+	if (span_is_nocase(word, "PREVIEW"))
+		return take_preview(in, f);
 	for (size_t i = 0; i < ARRAY_LEN(plain_items); i++)
 		if (span_is_nocase(word, plain_items[i].name))
 			return add_plain(in, f, plain_items[i].kind);

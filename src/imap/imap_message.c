@@ -172,6 +172,13 @@ imap_message_summary(struct imap_message *m)
 	return status;
 }
 
+bool
+imap_message_has_summary(struct imap_message *m)
+{
+	return m->has_summary || (m->record.n > 0 &&
+	    summary_open(m->record, m->size, &m->summary) == 1);
+}
+
 int
 imap_message_parts(struct imap_message *m)
 {

@@ -47,6 +47,8 @@ int  imap_message_bytes(struct imap_message *, uint64_t at, uint64_t n,
 /* Its header, the empty line included. */
 int  imap_message_header(struct imap_message *, struct span *out);
 int  imap_message_summary(struct imap_message *);
+/* Is the summary, as it was kept, at hand without reading the message? */
+bool imap_message_has_summary(struct imap_message *);
 int  imap_message_parts(struct imap_message *);
 
 /*

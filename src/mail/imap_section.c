@@ -5,7 +5,7 @@
  * multipart has one, its body. So 2.1 within a message/rfc822 at 2 is the
  * first part of that message, or its whole body.
  */
-#include "imap/imap_body.h"
+#include "mail/imap_section.h"
 #include "mail/header.h"
 
 /* ---- parsing ------------------------------------------------------------- */
@@ -145,33 +145,16 @@ imap_section_parse(struct span s, struct arena *a, struct imap_section *out)
 	return has_fields ? take_fields(fields, a, out) : word.n == s.n;
 }
 
-void
-imap_add_section(struct text *out, const struct imap_section *s)
+const char *
+imap_section_word(enum imap_section_kind kind)
 {
-	const char *before = "";
 	size_t i;
 
-	text_str(out, "BODY[");
-	for (i = 0; i < s->part_count; i++, before = ".") {
-		text_str(out, before);
-		text_u64(out, s->parts[i]);
-	}
 	for (i = 0; i < ARRAY_LEN(kinds); i++) {
-		if (kinds[i].kind != s->kind)
-			continue;
-		text_str(out, before);
-		text_str(out, kinds[i].name);
+		if (kinds[i].kind == kind)
+			return kinds[i].name;
 	}
-	for (i = 0; i < s->field_count; i++) {
-		text_str(out, i == 0 ? " (" : " ");
-		imap_add_astring(out, s->fields[i], IMAP_TEXT_ASCII);
-	}
-	text_str(out, s->field_count > 0 ? ")]" : "]");
-	if (s->is_partial) {
-		text_char(out, '<');
-		text_u64(out, s->origin);
-		text_char(out, '>');
-	}
+	return NULL;
 }
 
 /* ---- resolving ----------------------------------------------------------- */
@@ -199,8 +182,8 @@ part_of_message(const struct summary_part *top, uint32_t number)
 	return number == 1 ? top : NULL;
 }
 
-static const struct summary_part *
-find_part(const struct imap_section *s, const struct summary_part *root)
+const struct summary_part *
+imap_section_part(const struct imap_section *s, const struct summary_part *root)
 {
 	const struct summary_part *p = part_of_message(root, s->parts[0]);
 	size_t i;
@@ -249,7 +232,7 @@ imap_section_extent(const struct imap_section *s, const struct summary *of,
 	const struct summary_part *p;
 
 	if (s->part_count > 0) {
-		p = find_part(s, root);
+		p = imap_section_part(s, root);
 		return p == NULL ? 0 : part_extent(s, p, out);
 	}
 	switch (s->kind) {
