@@ -127,7 +127,7 @@ appended(struct imap_task *t, const struct delivery *d,
 		return imap_refused(t, reply->result);
 	}
 	if (box != NULL && box->id == d->id)
-		box->noted = imap_view_modseq(&box->view) + 1;	/* look at once */
+		imap_look(box);
 	answer.code = arena_printf(t->arena, "APPENDUID %u %u",
 	    reply->uidvalidity, reply->uid).p;
 	return answer;

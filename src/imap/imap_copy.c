@@ -50,7 +50,7 @@ copy(struct imap_task *t, const struct imap_picks *picks, uint64_t target,
 	    .token = token_new(), .mailbox = s->box->id,
 	    .uids = BLOB_OF(imap_uids_of(&s->box->view, picks, t->arena)),
 	    .target = target, .move = move, .since = imap_view_modseq(&s->box->view),
-	    .watch = s->box->watch };
+	    .watch = imap_mailbox_watch(s->box) };
 	struct message_copy_reply reply;
 	struct imap_reply why;
 
@@ -64,7 +64,7 @@ copy(struct imap_task *t, const struct imap_picks *picks, uint64_t target,
 		why = imap_refused(t, reply.result);
 	/* News of the target, when it is the selected mailbox itself. */
 	if (reply.result == RESULT_OK && target == s->box->id)
-		s->box->noted = imap_view_modseq(&s->box->view) + 1;
+		imap_look(s->box);
 	blob_release(&reply.sources);
 	blob_release(&reply.targets);
 	blob_release(&reply.rows);
@@ -124,7 +124,8 @@ imap_expunge_deleted(struct imap_task *t, const struct imap_picks *picks)
 	struct imap_picks all = imap_view_all(&s->box->view, &room);
 	struct message_expunge_request request = { .grant = s->grant,
 	    .mailbox = s->box->id, .only_deleted = 1,
-	    .since = imap_view_modseq(&s->box->view), .watch = s->box->watch };
+	    .since = imap_view_modseq(&s->box->view),
+	    .watch = imap_mailbox_watch(s->box) };
 	struct message_expunge_reply reply;
 	struct imap_reply why = imap_ok("Expunged");
 

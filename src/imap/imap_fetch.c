@@ -173,24 +173,6 @@ add_summary_item(struct run *r, enum imap_fetch_kind kind,
 
 /* -- BODY[section] ---- */
 
-/* A literal holds no NUL (RFC 3501 section 9, CHAR8): 0x80 stands in for it. */
-static void
-write_bytes(struct run *r, struct span bytes)
-{
-	struct stream *out = r->t->s->stream;
-	const char *nul;
-
-	while (bytes.n > 0 &&
-	    (nul = memchr(bytes.p, 0, bytes.n)) != NULL) {
-		size_t n = (size_t)(nul - bytes.p);
-
-		stream_write(out, span_sub(bytes, 0, n));
-		stream_write(out, SPAN("\x80"));
-		bytes = span_from(bytes, n + 1);
-	}
-	stream_write(out, bytes);
-}
-
 static void
 add_name(struct run *r, const struct imap_fetch_item *item)
 {
@@ -247,7 +229,7 @@ add_fields(struct run *r, const struct imap_fetch_item *item,
 	text_printf(&r->line, "{%" PRIu64 "}\r\n", part.size);
 	put_line(r);
 	r->line_begun = true;
-	write_bytes(r, span_sub(text_span(&fields), (size_t)part.at,
+	imap_write_bytes(r->t->s->stream, span_sub(text_span(&fields), (size_t)part.at,
 	    (size_t)part.size));
 	text_free(&fields);
 	return 1;
@@ -259,7 +241,7 @@ write_extent(struct run *r, struct imap_message *m, struct imap_extent left,
     struct span bytes)
 {
 	for (;;) {
-		write_bytes(r, bytes);
+		imap_write_bytes(r->t->s->stream, bytes);
 		left.at += bytes.n;
 		left.size -= bytes.n;
 		if (left.size == 0)
@@ -562,7 +544,7 @@ set_seen(struct run *r)
 	struct text uids = TEXT_INIT(0);
 	struct message_store_request request = { .grant = s->grant,
 	    .mailbox = s->box->id, .mode = STORE_ADD, .flags = FLAG_SEEN,
-	    .unchanged_since = UINT64_MAX, .watch = s->box->watch,
+	    .unchanged_since = UINT64_MAX, .watch = imap_mailbox_watch(s->box),
 	    .since = imap_view_modseq(&s->box->view) };
 	struct message_store_reply reply;
 	int status = 1;

@@ -29,13 +29,9 @@ take_parameters(struct imap_task *t, bool *condstore)
 static uint32_t
 first_unseen(const struct imap_view *view)
 {
-	for (uint32_t i = 0; i < imap_view_count(view); i++) {
-		const struct message_row *row = imap_view_row(view, i);
+	uint32_t index = imap_model_unseen(view->model);
 
-		if (row != NULL && (row->flags & FLAG_SEEN) == 0)
-			return i + 1;
-	}
-	return 0;
+	return index < view->model->count ? index + 1 : 0;
 }
 
 /* RFC 3501 6.3.1, RFC 7162 3.1.2.1, RFC 8474 5.1. */
@@ -50,14 +46,14 @@ describe(struct imap_session *s)
 	unseen = first_unseen(view);
 	imap_tell_keywords(s, &line);
 	text_printf(&line, "* %u EXISTS\r\n* %u RECENT\r\n", imap_view_count(view),
-	    view->recent);
+	    view->told_recent);
 	if (unseen != 0)
 		text_printf(&line, "* OK [UNSEEN %u] First unseen\r\n",
 		    unseen);
 	text_printf(&line, "* OK [UIDVALIDITY %u] UIDs valid\r\n"
 	    "* OK [UIDNEXT %u] Next UID\r\n"
 	    "* OK [HIGHESTMODSEQ %" PRIu64 "] Highest mod-sequence\r\n"
-	    "* OK [MAILBOXID (", view->uidvalidity, view->uidnext,
+	    "* OK [MAILBOXID (", view->model->uidvalidity, view->model->uidnext,
 	    imap_view_modseq(view));
 	imap_add_mailbox_id(&line, s->box->id);
 	text_str(&line, ")] Mailbox id\r\n");

@@ -16,6 +16,7 @@
 
 #include "base/log.h"
 #include "imap/imap_command.h"
+#include "imap/imap_shared.h"
 #include "imap/imap_state.h"
 #include "io/fiber.h"
 #include "io/loop.h"
@@ -304,7 +305,8 @@ renew_some(struct timer *timer)
 	size_t woken = 0;
 
 	for (struct imap_session *s = imap.first; s != NULL; s = s->after) {
-		if (!s->renew || !s->idling)
+		if (s->box == NULL || !s->idling ||
+		    !imap_shared_behind(s->box->shared))
 			continue;
 		if (woken++ == RENEW_AT_ONCE) {
 			timer_set(timer, clock_after(RENEW_PAUSE));
@@ -317,8 +319,7 @@ renew_some(struct timer *timer)
 void
 imap_store_attached(void)
 {
-	for (struct imap_session *s = imap.first; s != NULL; s = s->after)
-		s->renew = s->box != NULL;
+	imap_shared_look();
 	imap.renew.fn = renew_some;
 	timer_set(&imap.renew, clock_after(0));
 }
@@ -327,6 +328,7 @@ void
 imap_setup(const struct imap_environment *env)
 {
 	imap.env = *env;
+	imap_shared_forget();
 	link_on_note(env->store, VERB_mailbox_changed, imap_note_changed,
 	    NULL);
 }

@@ -34,8 +34,8 @@ enum imap_enabled {
 struct imap_mailbox {
 	struct imap_session *s;
 	uint64_t id;
-	uint64_t watch;			/* our name for it at the store */
-	uint64_t noted;			/* the store says: changed up to here */
+	struct imap_shared *shared;	/* with the others that look at it */
+	struct imap_mailbox *next, *before;	/* of these */
 	bool read_only;
 	struct imap_view view;
 };
@@ -56,7 +56,6 @@ struct imap_session {
 	unsigned enabled;		/* enum imap_enabled */
 	bool idling;
 	uint8_t language;		/* imap_language.c */
-	bool renew;			/* the store was away: watch again */
 	unsigned errors;		/* bad commands in a row */
 	unsigned auth_failures;
 	const char *bye;		/* close, and say why; NULL: go on */
@@ -185,16 +184,8 @@ void imap_forget_login(struct imap_session *);
 
 /* -- imap_change.c ---- */
 
-/* Open a mailbox; nothing is said. False: *why. */
-bool imap_mailbox_open(struct imap_task *, uint64_t id, bool read_only,
-    struct imap_mailbox **, struct imap_reply *why);
-void imap_mailbox_close(struct imap_mailbox **, struct arena *);
 /* The mailbox is selected no more. Tells the store; says nothing. */
 void imap_unselect_mailbox(struct imap_session *, struct arena *);
-/* Bring the view up to date where the store noted changes. */
-int  imap_refresh(struct imap_session *, struct arena *);
-/* The changes at the end of a reply. False: the session must end. */
-bool imap_apply(struct imap_mailbox *, const struct imap_changes *);
 /* Say what the client does not know yet. */
 void imap_tell(struct imap_session *, bool expunges, bool with_uid);
 /* Lines to the client, when there are many of them or `all`. */
@@ -206,7 +197,6 @@ void imap_tell_flags(struct imap_session *, uint32_t index, bool with_uid,
     struct text *lines);
 /* "* FLAGS (...)" and PERMANENTFLAGS. */
 void imap_tell_keywords(struct imap_session *, struct text *lines);
-void imap_note_changed(void *arg, const void *note);
 
 /* -- imap_name.c ---- */
 
@@ -215,6 +205,28 @@ int  imap_take_name(struct imap_task *, struct span sent, struct span *name);
 /* As this client reads it; p NULL: arena full. And as an astring. */
 struct span imap_show_name(struct imap_task *, struct span name);
 void imap_add_name(struct imap_task *, struct text *, struct span name);
+
+/* -- imap_shared.c ---- */
+
+/* Open a mailbox; nothing is said. False: *why. */
+bool imap_mailbox_open(struct imap_task *, uint64_t id, bool read_only,
+    struct imap_mailbox **, struct imap_reply *why);
+void imap_mailbox_close(struct imap_mailbox **, struct arena *);
+/* What a call says of our watch: the answer tells us, no note shall. */
+uint64_t imap_mailbox_watch(const struct imap_mailbox *);
+/*
+ * Bring the selected mailbox up to date where the store noted changes. 1 it
+ * is of now, 0 it is gone (the session must end: there is no other way to say
+ * so), -1 the store is away.
+ */
+int  imap_refresh(struct imap_session *, struct arena *);
+/* The next command, or IDLE, shall ask whether there are changes. */
+void imap_look(struct imap_mailbox *);
+/* The changes at the end of a reply. False: the session must end. */
+bool imap_apply(struct imap_mailbox *, const struct imap_changes *);
+bool imap_apply_expected(struct imap_mailbox *, const struct imap_changes *,
+    const struct imap_expected *);
+void imap_note_changed(void *arg, const void *note);
 
 /* -- imap_mailbox.c ---- */
 

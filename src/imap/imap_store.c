@@ -2,7 +2,8 @@
  * imap_store.c - STORE (RFC 3501 6.4.6) with UNCHANGEDSINCE (RFC 7162 3.1.3).
  *
  * One call to the store for a command, whatever the set. With .SILENT a row
- * is told only when it is not what the command alone would have made of it.
+ * is told only when it is not what the command alone would have made of it
+ * (struct imap_expected).
  */
 #include "imap/imap_command.h"
 #include "imap/imap_state.h"
@@ -16,7 +17,6 @@ struct order {
 	bool conditional;
 	uint64_t unchanged_since;
 	struct imap_flags flags;
-	uint64_t *before;		/* flags of the rows, when silent */
 };
 
 /* -- the command ---- */
@@ -69,49 +69,6 @@ take_order(struct imap_task *t, struct order *o)
 
 /* -- what it leads to ---- */
 
-static bool
-remember(struct imap_task *t, struct order *o)
-{
-	const struct imap_view *view = &t->s->box->view;
-	const struct message_row *row;
-	struct imap_walk walk = { 0 };
-	uint32_t index;
-	size_t n = 0;
-
-	if (!o->silent)
-		return true;
-	o->before = arena_alloc(t->arena, o->picks.messages *
-	    sizeof(*o->before));
-	if (o->before == NULL)
-		return false;
-	while (imap_walk(&o->picks, &walk, &index)) {
-		row = imap_view_row(view, index);
-		o->before[n++] = row == NULL ? 0 : imap_view_flags(view, row);
-	}
-	return true;
-}
-
-/* Is the row what this command alone would have made of it? */
-static bool
-as_expected(const struct order *o, uint64_t bits, uint64_t before,
-    uint64_t now)
-{
-	uint64_t expected = before;
-
-	switch (o->mode) {
-	case STORE_SET:
-		expected = bits | (before & IMAP_FLAG_RECENT);
-		break;
-	case STORE_ADD:
-		expected = before | bits;
-		break;
-	case STORE_REMOVE:
-		expected = before & ~bits;
-		break;
-	}
-	return now == expected;
-}
-
 /* "* 4 FETCH (UID 9 MODSEQ (7))": what .SILENT leaves with CONDSTORE. */
 static void
 tell_modseq(struct imap_task *t, uint32_t index, struct text *lines)
@@ -150,22 +107,22 @@ in_ranges(struct range_walk *w, uint32_t uid)
 }
 
 static void
-tell_row(struct imap_task *t, const struct order *o, uint64_t bits,
-    uint32_t index, size_t n, struct text *lines)
+tell_row(struct imap_task *t, const struct order *o, uint32_t index,
+    struct text *lines)
 {
-	struct imap_view *view = &t->s->box->view;
-	const struct message_row *row = imap_view_row(view, index);
-
 	if (!o->silent)
 		imap_tell_flags(t->s, index,
 		    (t->command->how & IMAP_BY_UID) != 0, lines);
-	else if (!as_expected(o, bits, o->before[n],
-	    imap_view_flags(view, row)))
-		return;		/* told with the other changes */
-	else if (imap_has(t->s, IMAP_CONDSTORE))
+	else if (!imap_view_changed(&t->s->box->view, index))
 		tell_modseq(t, index, lines);
-	else
-		imap_view_told(view, index);
+	/* Else it is told with the other changes. */
+}
+
+/* Does a row of the set say anything by itself? */
+static bool
+rows_speak(struct imap_task *t, const struct order *o, struct span modified)
+{
+	return !o->silent || imap_has(t->s, IMAP_CONDSTORE) || modified.n > 0;
 }
 
 /* The rows of the set; the numbers of those the condition excluded. */
@@ -174,8 +131,6 @@ tell_rows(struct imap_task *t, const struct order *o, struct span modified,
     struct imap_ranges *failed)
 {
 	struct imap_view *view = &t->s->box->view;
-	uint64_t bits = o->flags.flags |
-	    imap_view_keywords(view, o->flags.keywords);
 	struct range_walk excluded = { .at = { .rest = modified } };
 	struct text lines = TEXT_INIT(0);
 	struct imap_walk walk = { 0 };
@@ -183,7 +138,8 @@ tell_rows(struct imap_task *t, const struct order *o, struct span modified,
 
 	if (view->tell_keywords)
 		imap_tell_keywords(t->s, &lines);
-	for (size_t n = 0; imap_walk(&o->picks, &walk, &index); n++) {
+	while (rows_speak(t, o, modified) &&
+	    imap_walk(&o->picks, &walk, &index)) {
 		uint32_t uid = imap_view_uid(view, index);
 
 		if (modified.n > 0 && in_ranges(&excluded, uid))
@@ -191,7 +147,7 @@ tell_rows(struct imap_task *t, const struct order *o, struct span modified,
 			    (t->command->how & IMAP_BY_UID) != 0 ? uid
 			    : index + 1);
 		else if (imap_view_row(view, index) != NULL)
-			tell_row(t, o, bits, index, n, &lines);
+			tell_row(t, o, index, &lines);
 		imap_say(t->s, &lines, false);
 	}
 	imap_say(t->s, &lines, true);
@@ -199,14 +155,49 @@ tell_rows(struct imap_task *t, const struct order *o, struct span modified,
 	text_free(&lines);
 }
 
+/* uid_range records, ascending, as a set. */
+static struct imap_uids
+uids_of(struct span records)
+{
+	struct imap_uids uids = { .runs = NULL };
+	struct cursor at = { .rest = records };
+	struct uid_range range;
+
+	while (uid_range_get(&at, &range) == 1)
+		if (range.first > imap_uids_last(&uids))
+			imap_uids_append(&uids, range.first, range.last);
+	return uids;
+}
+
+/* What .SILENT keeps quiet is what the command made of its messages. */
+static bool
+apply(struct imap_mailbox *box, const struct order *o, struct span asked,
+    const struct message_store_reply *reply)
+{
+	struct imap_uids uids, failed;
+	struct imap_expected expected = { .uids = &uids, .mode = o->mode,
+	    .flags = o->flags.flags, .keywords = o->flags.keywords };
+	bool done;
+
+	if (!o->silent)
+		return imap_apply(box, &IMAP_CHANGES(*reply));
+	uids = uids_of(asked);
+	failed = uids_of(reply->modified.bytes);
+	imap_uids_subtract(&uids, &failed);
+	done = imap_apply_expected(box, &IMAP_CHANGES(*reply), &expected);
+	imap_uids_free(&uids);
+	imap_uids_free(&failed);
+	return done;
+}
+
 static struct imap_reply
-stored(struct imap_task *t, const struct order *o,
+stored(struct imap_task *t, const struct order *o, struct span asked,
     const struct message_store_reply *reply)
 {
 	struct imap_ranges failed = { .any = false };
 	struct imap_reply answer = imap_ok("Flags stored");
 
-	if (!imap_apply(t->s->box, &IMAP_CHANGES(*reply)))
+	if (!apply(t->s->box, o, asked, reply))
 		return imap_no("SERVERBUG", "The mailbox is damaged");
 	tell_rows(t, o, reply->modified.bytes, &failed);
 	if (failed.text.n > 0) {
@@ -229,6 +220,7 @@ imap_store_flags(struct imap_task *t)
 	struct message_store_request request;
 	struct message_store_reply reply;
 	struct imap_reply why;
+	struct span uids;
 
 	if (!take_order(t, &o))
 		return imap_bad_syntax(t);
@@ -238,19 +230,18 @@ imap_store_flags(struct imap_task *t)
 		return why;
 	if (o.picks.messages == 0)
 		return imap_ok("There are no such messages");
-	if (!remember(t, &o))
-		return imap_no_memory();
+	uids = imap_uids_of(&s->box->view, &o.picks, t->arena);
 	request = (struct message_store_request){ .grant = s->grant,
 	    .mailbox = s->box->id,
-	    .uids = BLOB_OF(imap_uids_of(&s->box->view, &o.picks,
-	    t->arena)),
+	    .uids = BLOB_OF(uids),
 	    .mode = o.mode, .flags = o.flags.flags,
 	    .keywords = o.flags.keywords,
 	    .unchanged_since = o.unchanged_since,
-	    .since = imap_view_modseq(&s->box->view), .watch = s->box->watch };
+	    .since = imap_view_modseq(&s->box->view),
+	    .watch = imap_mailbox_watch(s->box) };
 	if (call_message_store(imap_store(), t->arena, &request, &reply) != 1)
 		return imap_unavailable();
-	why = reply.result == RESULT_OK ? stored(t, &o, &reply)
+	why = reply.result == RESULT_OK ? stored(t, &o, uids, &reply)
 	    : imap_box_refused(t, reply.result);
 	blob_release(&reply.modified);
 	blob_release(&reply.rows);

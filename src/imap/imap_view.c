@@ -7,204 +7,203 @@
 
 #include "ipc/wire.h"
 
-enum { ROW_SIZE = 32, KEYWORDS_LIMIT = 16384 };
+enum {
+	CHANGED_RUNS = 1024,		/* more of them become coarser */
+	RECENT_RUNS = 1024,
+};
+
+/* -- coming and going ---- */
+
+void
+imap_view_attach(struct imap_view *v, struct imap_model *m,
+    uint32_t recent_from)
+{
+	*v = (struct imap_view){ .model = m, .next = m->views };
+	if (m->views != NULL)
+		m->views->before = v;
+	m->views = v;
+	if (recent_from < m->uidnext)
+		imap_view_note_recent(v, recent_from, m->uidnext - 1);
+	v->told_count = m->count;
+	v->told_recent = imap_view_recent(v);
+}
+
+void
+imap_view_detach(struct imap_view *v)
+{
+	if (v->model == NULL)
+		return;
+	if (v->before != NULL)
+		v->before->next = v->next;
+	else
+		v->model->views = v->next;
+	if (v->next != NULL)
+		v->next->before = v->before;
+	imap_uids_free(&v->gone);
+	imap_uids_free(&v->changed);
+	imap_uids_free(&v->recent);
+	*v = (struct imap_view){ .model = NULL };
+}
+
+void
+imap_view_note(struct imap_view *v, const struct imap_uids *gone,
+    const struct imap_uids *changed, uint64_t after, bool keywords)
+{
+	imap_uids_merge(&v->gone, gone);
+	if (v->changed.from == v->changed.to)
+		v->changed_after = after;
+	imap_uids_merge(&v->changed, changed);
+	imap_uids_coarsen(&v->changed, CHANGED_RUNS);
+	v->tell_keywords = v->tell_keywords || keywords;
+}
+
+/* \Recent matters to nobody so much that it may take up memory. */
+void
+imap_view_note_recent(struct imap_view *v, uint32_t first, uint32_t last)
+{
+	first = MAX(first, imap_uids_last(&v->recent) + 1);
+	if (first <= last && v->recent.to - v->recent.from < RECENT_RUNS)
+		imap_uids_append(&v->recent, first, last);
+}
 
 /* -- rows ---- */
 
-uint32_t
-imap_view_find(const struct imap_view *v, uint32_t uid)
+/* The index of the first member of a run of messages that are gone. */
+static uint32_t
+gone_at(const struct imap_view *v, uint32_t run)
 {
-	uint32_t low = 0, high = v->count;
+	const struct imap_run *r = &v->gone.runs[run];
+
+	return imap_model_find(v->model, r->first) + r->before - v->gone.base;
+}
+
+/*
+ * The last run of those that are gone which begins at or before an index;
+ * false: none does.
+ */
+static bool
+run_before(const struct imap_view *v, uint32_t index, uint32_t *run)
+{
+	uint32_t low = v->gone.from, high = v->gone.to;
 
 	while (low < high) {
 		uint32_t middle = low + (high - low) / 2;
 
-		if (v->rows[middle].uid < uid)
+		if (gone_at(v, middle) <= index)
 			low = middle + 1;
 		else
 			high = middle;
 	}
-	return low;
+	if (low == v->gone.from)
+		return false;
+	*run = low - 1;
+	return true;
 }
 
-uint32_t
-imap_view_last_uid(const struct imap_view *v)
-{
-	return v->count > 0 ? v->rows[v->count - 1].uid : 0;
-}
-
+/* Is the message gone? Else *row is its row in the model. */
 static bool
-row_gone(const struct message_row *row)
+is_gone(const struct imap_view *v, uint32_t index, uint32_t *uid,
+    uint32_t *row)
 {
-	return (row->modseq & IMAP_ROW_GONE) != 0;
+	const struct imap_run *r;
+	uint32_t run, into;
+
+	must(index < imap_view_count(v));
+	*row = index;
+	if (v->gone.from == v->gone.to || !run_before(v, index, &run))
+		return false;
+	r = &v->gone.runs[run];
+	into = index - gone_at(v, run);
+	if (into < imap_run_length(r)) {
+		*uid = r->first + into;
+		return true;
+	}
+	*row = index - (r->before - v->gone.base) - imap_run_length(r);
+	return false;
 }
 
 uint32_t
 imap_view_count(const struct imap_view *v)
 {
-	return v->count;
+	return v->model == NULL ? 0
+	    : v->model->count + imap_uids_count(&v->gone);
 }
 
 bool
 imap_view_any_gone(const struct imap_view *v)
 {
-	return v->gone > 0;
+	return v->gone.from < v->gone.to;
 }
 
 const struct message_row *
 imap_view_row(const struct imap_view *v, uint32_t index)
 {
-	must(index < v->count);
-	return row_gone(&v->rows[index]) ? NULL : &v->rows[index];
+	uint32_t uid, row;
+
+	return is_gone(v, index, &uid, &row) ? NULL : &v->model->rows[row];
 }
 
 uint32_t
 imap_view_uid(const struct imap_view *v, uint32_t index)
 {
-	must(index < v->count);
-	return v->rows[index].uid;
+	uint32_t uid, row;
+
+	return is_gone(v, index, &uid, &row) ? uid : v->model->rows[row].uid;
 }
 
-uint64_t
-imap_view_flags(const struct imap_view *v, const struct message_row *row)
+uint32_t
+imap_view_find(const struct imap_view *v, uint32_t uid)
 {
-	(void)v;
-	return row->flags;
+	return imap_model_find(v->model, uid) + imap_uids_below(&v->gone, uid);
 }
 
-bool
-imap_view_changed(const struct imap_view *v, uint32_t index)
+uint32_t
+imap_view_last_uid(const struct imap_view *v)
 {
-	return (v->rows[index].modseq & IMAP_ROW_CHANGED) != 0;
+	const struct imap_model *m = v->model;
+
+	if (m == NULL)
+		return 0;
+	return MAX(imap_uids_last(&v->gone),
+	    m->count > 0 ? m->rows[m->count - 1].uid : 0);
 }
 
 uint64_t
 imap_view_modseq(const struct imap_view *v)
 {
-	return v->modseq;
+	return v->model->modseq;
 }
 
-static bool
-make_room(struct imap_view *v, size_t more, uint32_t max)
+uint64_t
+imap_view_flags(const struct imap_view *v, const struct message_row *row)
 {
-	size_t need = v->count + more, room = v->room;
-
-	if (need > max)
-		return false;
-	if (need <= room)
-		return true;
-	room = MIN(MAX(need, room + room / 4), max);
-	v->rows = xrealloc(v->rows, room * sizeof(*v->rows));
-	v->room = (uint32_t)room;
-	return true;
+	return row->flags |
+	    (imap_uids_have(&v->recent, row->uid) ? IMAP_FLAG_RECENT : 0);
 }
 
-static void
-mark_changed(struct imap_view *v, uint32_t index)
+uint32_t
+imap_view_recent(const struct imap_view *v)
 {
-	v->rows[index].modseq |= IMAP_ROW_CHANGED;
-	if (v->changed_from == v->changed_to) {
-		v->changed_from = index;
-		v->changed_to = index + 1;
-		return;
-	}
-	v->changed_from = MIN(v->changed_from, index);
-	v->changed_to = MAX(v->changed_to, index + 1);
+	uint32_t sum = 0;
+
+	for (uint32_t i = v->recent.from; i < v->recent.to; i++)
+		sum += imap_view_find(v, v->recent.runs[i].last + 1) -
+		    imap_view_find(v, v->recent.runs[i].first);
+	return sum;
 }
 
-void
-imap_view_told(struct imap_view *v, uint32_t index)
-{
-	v->rows[index].modseq &= ~IMAP_ROW_CHANGED;
-	if (v->changed_to == index + 1 && v->changed_from == index)
-		v->changed_from = v->changed_to = 0;
-}
-
-static void
-mark_gone(struct imap_view *v, uint32_t index)
-{
-	if (row_gone(&v->rows[index]))
-		return;
-	v->rows[index].modseq |= IMAP_ROW_GONE;
-	v->gone_from = v->gone > 0 ? MIN(v->gone_from, index) : index;
-	v->gone_to = v->gone > 0 ? MAX(v->gone_to, index + 1) : index + 1;
-	v->gone++;
-}
-
-static void
-append_row(struct imap_view *v, const struct message_row *row,
-    uint32_t recent_from)
-{
-	struct message_row *fresh = &v->rows[v->count++];
-
-	*fresh = *row;
-	fresh->modseq &= ~IMAP_ROW_MARKS;
-	fresh->flags &= ~IMAP_FLAG_RECENT;
-	if (row->uid >= recent_from) {
-		fresh->flags |= IMAP_FLAG_RECENT;
-		v->recent++;
-	}
-}
-
-static void
-change_row(struct imap_view *v, uint32_t index, const struct message_row *row)
-{
-	struct message_row *mine = &v->rows[index];
-	uint64_t recent = mine->flags & IMAP_FLAG_RECENT;
-	uint64_t marks = mine->modseq & IMAP_ROW_MARKS;
-	uint64_t modseq = row->modseq & ~IMAP_ROW_MARKS;
-
-	if (row_gone(mine) || imap_row_modseq(mine) == modseq)
-		return;
-	mine->flags = (row->flags & ~IMAP_FLAG_RECENT) | recent;
-	mine->modseq = modseq | marks;
-	mark_changed(v, index);
-}
-
-/* -- keywords ---- */
-
-static void
-set_keywords(struct imap_view *v, struct span names)
-{
-	struct span rest = names;
-
-	if (span_eq(text_span(&v->keywords), names))
-		return;
-	if (v->keywords.limit == 0)
-		v->keywords = TEXT_INIT(KEYWORDS_LIMIT);
-	text_clear(&v->keywords);
-	text_add(&v->keywords, names);
-	v->keyword_count = 0;
-	while (span_word(&rest).n > 0)
-		v->keyword_count++;
-	v->tell_keywords = true;
-}
+/* -- flags ---- */
 
 uint64_t
 imap_view_keyword(const struct imap_view *v, struct span name)
 {
-	struct span rest = text_span(&v->keywords);
-
-	for (unsigned bit = FLAG_KEYWORD_0; bit < 64; bit++) {
-		struct span word = span_word(&rest);
-
-		if (word.n == 0)
-			break;
-		if (span_eq_nocase(word, name))
-			return UINT64_C(1) << bit;
-	}
-	return 0;
+	return imap_model_keyword(v->model, name);
 }
 
 uint64_t
 imap_view_keywords(const struct imap_view *v, struct span names)
 {
-	uint64_t bits = 0;
-	struct span word;
-
-	while ((word = span_word(&names)).n > 0)
-		bits |= imap_view_keyword(v, word);
-	return bits;
+	return imap_model_keywords(v->model, names);
 }
 
 static void
@@ -232,7 +231,7 @@ imap_view_add_flags(const struct imap_view *v, struct text *out,
     uint64_t flags)
 {
 	size_t begin = out->n;
-	struct span rest = text_span(&v->keywords);
+	struct span rest = text_span(&v->model->keywords);
 	uint64_t keywords = flags >> FLAG_KEYWORD_0;
 
 	if (flags == 0)
@@ -254,207 +253,155 @@ void
 imap_view_add_all_flags(const struct imap_view *v, struct text *out)
 {
 	imap_view_add_flags(v, out, FLAGS_SYSTEM);
-	if (v->keywords.n > 0)
+	if (v->model->keywords.n > 0)
 		text_char(out, ' ');
-	text_add(out, text_span(&v->keywords));
-}
-
-/* -- opening and applying ---- */
-
-int
-imap_view_open(struct imap_view *v, const struct mailbox_open_reply *reply,
-    uint32_t max)
-{
-	struct cursor at = { .rest = reply->rows.bytes };
-	struct message_row row;
-	uint32_t last = 0;
-	int status;
-
-	*v = (struct imap_view){ .uidvalidity = reply->uidvalidity,
-	    .uidnext = reply->uidnext, .modseq = reply->highestmodseq };
-	if (!make_room(v, at.rest.n / ROW_SIZE, max))
-		return 0;
-	while ((status = message_row_get(&at, &row)) == 1) {
-		if (row.uid <= last || v->count == v->room)
-			return -1;
-		last = row.uid;
-		append_row(v, &row, reply->recent_from);
-	}
-	set_keywords(v, reply->keywords);
-	v->tell_keywords = false;
-	v->told_count = v->count;
-	v->told_recent = v->recent;
-	return status == 0 ? 1 : -1;
-}
-
-void
-imap_view_free(struct imap_view *v)
-{
-	free(v->rows);
-	text_free(&v->keywords);
-	*v = (struct imap_view){ 0 };
-}
-
-/* What lies in [from, to) was not in a complete listing. */
-static void
-mark_gone_between(struct imap_view *v, uint32_t from, uint32_t to)
-{
-	for (uint32_t i = from; i < to; i++)
-		mark_gone(v, i);
-}
-
-static int
-apply_rows(struct imap_view *v, const struct imap_changes *c, uint32_t max)
-{
-	struct cursor at = { .rest = c->rows };
-	struct message_row row;
-	uint32_t last = imap_view_last_uid(v), before = v->count, seen = 0;
-	uint32_t index;
-	int status;
-
-	while ((status = message_row_get(&at, &row)) == 1) {
-		if (row.uid > last) {
-			if (!make_room(v, 1, max))
-				return 0;
-			append_row(v, &row, c->recent_from);
-			last = row.uid;
-			continue;
-		}
-		index = imap_view_find(v, row.uid);
-		if (index >= before || v->rows[index].uid != row.uid)
-			continue;	/* told as expunged long ago */
-		if (!c->complete)
-			mark_gone_between(v, MIN(seen, index), index);
-		seen = index + 1;
-		change_row(v, index, &row);
-	}
-	if (status == 0 && !c->complete)
-		mark_gone_between(v, MIN(seen, before), before);
-	return status == 0 ? 1 : -1;
-}
-
-static int
-apply_vanished(struct imap_view *v, struct span vanished)
-{
-	struct cursor at = { .rest = vanished };
-	struct uid_range range;
-	int status;
-
-	while ((status = uid_range_get(&at, &range)) == 1)
-		for (uint32_t i = imap_view_find(v, range.first);
-		    i < v->count && v->rows[i].uid <= range.last; i++)
-			mark_gone(v, i);
-	return status == 0 ? 1 : -1;
-}
-
-int
-imap_view_apply(struct imap_view *v, const struct imap_changes *c,
-    uint32_t max)
-{
-	int status;
-
-	set_keywords(v, c->keywords);
-	if ((status = apply_rows(v, c, max)) == 1)
-		status = apply_vanished(v, c->vanished);
-	v->uidnext = MAX(v->uidnext, c->uidnext);
-	v->modseq = MAX(v->modseq, c->modseq);
-	return status;
+	text_add(out, text_span(&v->model->keywords));
 }
 
 /* -- telling ---- */
 
+static bool
+is_news(const struct imap_view *v, const struct message_row *row)
+{
+	return row->modseq > v->changed_after;
+}
+
+bool
+imap_view_changed(const struct imap_view *v, uint32_t index)
+{
+	const struct message_row *row = imap_view_row(v, index);
+
+	return row != NULL && is_news(v, row) &&
+	    imap_uids_have(&v->changed, row->uid);
+}
+
+void
+imap_view_told_all(struct imap_view *v, uint32_t from, uint32_t to)
+{
+	if (v->changed.from == v->changed.to || from >= to)
+		return;
+	/* Up to the messages beside them there is nothing to tell of. */
+	imap_uids_remove(&v->changed,
+	    from == 0 ? 1 : imap_view_uid(v, from - 1) + 1,
+	    imap_view_uid(v, to - 1));
+}
+
+void
+imap_view_told(struct imap_view *v, uint32_t index)
+{
+	imap_view_told_all(v, index, index + 1);
+}
+
 bool
 imap_view_news(const struct imap_view *v)
 {
-	return v->gone > 0 || v->count != v->told_count ||
-	    v->recent != v->told_recent || v->tell_keywords ||
-	    v->changed_from < v->changed_to;
+	return imap_view_any_gone(v) || v->tell_keywords ||
+	    v->told_count != imap_view_count(v) ||
+	    v->told_recent != imap_view_recent(v) ||
+	    v->changed.from < v->changed.to;
 }
 
-/* Rows of messages that are gone leave; the numbers behind them move. */
+/* Messages that are gone, and the client never knew of. */
 static void
-drop_gone(struct imap_view *v)
+drop_untold(struct imap_view *v)
 {
-	uint32_t to = v->gone_from;
+	while (imap_view_any_gone(v)) {
+		struct imap_run run = v->gone.runs[v->gone.to - 1];
+		uint32_t at = gone_at(v, v->gone.to - 1);
+		uint32_t known = at < v->told_count ? v->told_count - at : 0;
 
-	for (uint32_t i = v->gone_from; i < v->gone_to; i++) {
-		if (!row_gone(&v->rows[i]))
-			v->rows[to++] = v->rows[i];
-		else if ((v->rows[i].flags & IMAP_FLAG_RECENT) != 0)
-			v->recent--;
+		if (known >= imap_run_length(&run))
+			return;
+		imap_uids_remove(&v->gone, run.first + known, run.last);
 	}
-	memmove(&v->rows[to], &v->rows[v->gone_to],
-	    (v->count - v->gone_to) * sizeof(*v->rows));
-	v->count -= v->gone_to - to;
-	v->gone = 0;
-	v->changed_from = MIN(v->changed_from, v->gone_from);
-	v->changed_to = MIN(v->changed_to, v->count);
-	if (v->changed_from >= v->changed_to)
-		v->changed_from = v->changed_to = 0;
 }
 
 /* From the last to the first: so no number moves before it is told. */
 static bool
 next_expunge(struct imap_view *v, struct imap_event *event)
 {
-	if (v->expunge_at == 0)
-		v->expunge_at = v->gone_to;
-	while (v->expunge_at > v->gone_from) {
-		uint32_t index = --v->expunge_at;
+	uint32_t uid;
 
-		if (!row_gone(&v->rows[index]) ||
-		    index >= v->told_count)
-			continue;
-		v->told_count--;
-		*event = (struct imap_event){ IMAP_EVENT_EXPUNGE, index + 1 };
-		if (index == v->gone_from) {
-			v->expunge_at = 0;
-			drop_gone(v);
-		}
-		return true;
-	}
-	v->expunge_at = 0;
-	drop_gone(v);
-	return false;
+	drop_untold(v);
+	if (!imap_view_any_gone(v))
+		return false;
+	uid = imap_uids_last(&v->gone);
+	*event = (struct imap_event){ IMAP_EVENT_EXPUNGE,
+	    imap_view_find(v, uid) + 1 };
+	imap_uids_remove(&v->gone, uid, uid);
+	v->told_count--;
+	return true;
+}
+
+static void
+add_run(struct text *out, uint32_t first, uint32_t last)
+{
+	if (out->n > 0)
+		text_char(out, ',');
+	text_u64(out, first);
+	if (first == last)
+		return;
+	text_char(out, ':');
+	text_u64(out, last);
+}
+
+bool
+imap_view_vanish(struct imap_view *v, struct text *uids)
+{
+	drop_untold(v);
+	if (!imap_view_any_gone(v))
+		return false;
+	for (uint32_t i = v->gone.from; i < v->gone.to; i++)
+		add_run(uids, v->gone.runs[i].first, v->gone.runs[i].last);
+	v->told_count -= imap_uids_count(&v->gone);
+	imap_uids_free(&v->gone);
+	return true;
 }
 
 static bool
 next_fetch(struct imap_view *v, struct imap_event *event)
 {
-	while (v->changed_from < v->changed_to) {
-		uint32_t index = v->changed_from++;
-		struct message_row *row = &v->rows[index];
+	const struct imap_model *m = v->model;
 
-		if ((row->modseq & IMAP_ROW_CHANGED) == 0)
+	while (v->changed.from < v->changed.to) {
+		struct imap_run run = v->changed.runs[v->changed.from];
+		uint32_t row = imap_model_find(m, run.first);
+
+		while (row < m->count && m->rows[row].uid <= run.last &&
+		    !is_news(v, &m->rows[row]))
+			row++;
+		if (row == m->count || m->rows[row].uid > run.last) {
+			imap_uids_remove(&v->changed, run.first, run.last);
 			continue;
-		row->modseq &= ~IMAP_ROW_CHANGED;
-		if (row_gone(row))
-			continue;
-		*event = (struct imap_event){ IMAP_EVENT_FETCH, index + 1 };
+		}
+		imap_uids_remove(&v->changed, run.first, m->rows[row].uid);
+		*event = (struct imap_event){ IMAP_EVENT_FETCH,
+		    imap_view_find(v, m->rows[row].uid) + 1 };
 		return true;
 	}
-	v->changed_from = v->changed_to = 0;
 	return false;
 }
 
 bool
 imap_view_next(struct imap_view *v, bool expunges, struct imap_event *event)
 {
-	if (expunges && v->gone > 0 && next_expunge(v, event))
+	if (expunges && next_expunge(v, event))
 		return true;
 	if (v->tell_keywords) {
 		v->tell_keywords = false;
 		*event = (struct imap_event){ IMAP_EVENT_KEYWORDS, 0 };
 		return true;
 	}
-	if (v->told_count != v->count) {
-		v->told_count = v->count;
-		*event = (struct imap_event){ IMAP_EVENT_EXISTS, v->count };
+	if (v->told_count != imap_view_count(v)) {
+		v->told_count = imap_view_count(v);
+		*event = (struct imap_event){ IMAP_EVENT_EXISTS,
+		    v->told_count };
 		return true;
 	}
-	if (v->told_recent != v->recent) {
-		v->told_recent = v->recent;
-		*event = (struct imap_event){ IMAP_EVENT_RECENT, v->recent };
+	if (v->told_recent != imap_view_recent(v)) {
+		v->told_recent = imap_view_recent(v);
+		*event = (struct imap_event){ IMAP_EVENT_RECENT,
+		    v->told_recent };
 		return true;
 	}
 	return next_fetch(v, event);
@@ -513,7 +460,7 @@ pick_uids(const struct imap_view *v, struct imap_range r)
 		r.last = swap;
 	}
 	return (struct imap_pick){ imap_view_find(v, r.first),
-	    r.last == UINT32_MAX ? v->count : imap_view_find(v, r.last + 1) };
+	    r.last == UINT32_MAX ? imap_view_count(v) : imap_view_find(v, r.last + 1) };
 }
 
 /* False: a number beyond the last message. In an empty mailbox "*", and what
@@ -524,13 +471,13 @@ pick_numbers(const struct imap_view *v, struct imap_range r,
 {
 	*out = (struct imap_pick){ 0, 0 };
 	if (r.last == IMAP_RANGE_STAR) {
-		if (v->count == 0)
+		if (imap_view_count(v) == 0)
 			return true;
-		r.last = v->count;
+		r.last = imap_view_count(v);
 		if (r.first == IMAP_RANGE_STAR)
-			r.first = v->count;
+			r.first = imap_view_count(v);
 	}
-	if (r.first > v->count || r.last > v->count)
+	if (r.first > imap_view_count(v) || r.last > imap_view_count(v))
 		return false;
 	*out = (struct imap_pick){ r.first - 1, r.last };
 	return true;
@@ -557,9 +504,9 @@ imap_view_pick(const struct imap_view *v, const struct imap_set *set,
 struct imap_picks
 imap_view_all(const struct imap_view *v, struct imap_pick *room)
 {
-	*room = (struct imap_pick){ 0, v->count };
-	return (struct imap_picks){ .picks = room, .count = v->count > 0,
-	    .messages = v->count };
+	*room = (struct imap_pick){ 0, imap_view_count(v) };
+	return (struct imap_picks){ .picks = room, .count = imap_view_count(v) > 0,
+	    .messages = imap_view_count(v) };
 }
 
 /* -- ranges ---- */

@@ -1,10 +1,11 @@
 /*
  * imap_view.h - a mailbox as one client believes it to be.
  *
- * Message number n is rows[n - 1], whatever happened in the store: changes
- * are applied to the view at once, but the numbers move only when the client
- * is told (RFC 3501 5.5, 7.4.1), which is when imap_view_next() is pulled until
- * it has nothing more to tell. A message that is gone keeps its row until then.
+ * What is there is in the model, which the sessions share; here is what this
+ * client was not told yet. Its message numbers move only when it is told
+ * (RFC 3501 5.5, 7.4.1), which is when imap_view_next() is pulled until it has
+ * nothing more to tell: until then a message that is gone keeps its number.
+ * Index n - 1 stands for message number n.
  *
  * Pure: no calls, no streams.
  */
@@ -13,51 +14,30 @@
 
 #include "base/arena.h"
 #include "base/text.h"
+#include "imap/imap_model.h"
 #include "imap/imap_search.h"
 #include "ipc/contract.h"
 
-/* In row.modseq, beside the 62 bits of the number. */
-#define IMAP_ROW_GONE		(UINT64_C(1) << 63)	/* expunged, not told */
-#define IMAP_ROW_CHANGED	(UINT64_C(1) << 62)	/* flags not told */
-#define IMAP_ROW_MARKS		(IMAP_ROW_GONE | IMAP_ROW_CHANGED)
-
 struct imap_view {
-	struct message_row *rows;	/* flags with IMAP_FLAG_RECENT */
-	uint32_t count, room;
-	uint32_t uidvalidity, uidnext;
-	uint32_t recent;		/* rows with IMAP_FLAG_RECENT */
-	uint64_t modseq;		/* everything up to here is applied */
-	struct text keywords;		/* names, bit FLAG_KEYWORD_0 first */
-	size_t keyword_count;
-	/* What the client was not told yet. */
+	struct imap_model *model;
+	struct imap_view *next, *before;	/* of the model */
+	struct imap_uids gone;		/* not told: they keep their numbers */
+	struct imap_uids changed;	/* flags not told, and what lies by */
+	uint64_t changed_after;		/* a row with an earlier modseq is told */
+	struct imap_uids recent;	/* \Recent is this session's */
 	uint32_t told_count, told_recent;
 	bool tell_keywords;
-	uint32_t gone;			/* rows with IMAP_ROW_GONE */
-	uint32_t gone_from, gone_to;	/* where they lie */
-	uint32_t expunge_at;		/* where telling them stands */
-	uint32_t changed_from, changed_to;	/* where _CHANGED rows lie */
 };
 
-/* The fields that end every reply of a verb which changes messages. */
-struct imap_changes {
-	uint32_t uidnext, recent_from;
-	uint64_t modseq;
-	bool complete;
-	struct span keywords, rows, vanished;
-};
-#define IMAP_CHANGES(reply) ((struct imap_changes){			\
-	.uidnext = (reply).uidnext, .recent_from = (reply).recent_from,	\
-	.modseq = (reply).highestmodseq, .complete = (reply).complete != 0, \
-	.keywords = (reply).keywords, .rows = (reply).rows.bytes,	\
-	.vanished = (reply).vanished.bytes })
+/* The client sees the model as it is now; recent_from is the store's. */
+void imap_view_attach(struct imap_view *, struct imap_model *,
+    uint32_t recent_from);
+void imap_view_detach(struct imap_view *);
 
-/* A new view. 1; 0 more than `max` messages; -1 malformed. */
-int  imap_view_open(struct imap_view *, const struct mailbox_open_reply *,
-    uint32_t max);
-void imap_view_free(struct imap_view *);
-/* 1; 0 more than `max` messages; -1 malformed: the view is of no use then. */
-int  imap_view_apply(struct imap_view *, const struct imap_changes *,
-    uint32_t max);
+/* What the model does to each view when it changes. */
+void imap_view_note(struct imap_view *, const struct imap_uids *gone,
+    const struct imap_uids *changed, uint64_t after, bool keywords);
+void imap_view_note_recent(struct imap_view *, uint32_t first, uint32_t last);
 
 enum imap_event_kind {
 	IMAP_EVENT_EXPUNGE,	/* number: of the message, as it was */
@@ -73,8 +53,14 @@ struct imap_event {
 bool imap_view_news(const struct imap_view *);	/* is there any to tell? */
 /* Pull until false. `expunges`: may the numbers move now? */
 bool imap_view_next(struct imap_view *, bool expunges, struct imap_event *);
-/* The client has just been told of this row's flags. */
+/*
+ * All that is gone at once, for VANISHED (RFC 7162 3.2.10): "3,7:9", of those
+ * that the client knows; the numbers have moved. False: there are none.
+ */
+bool imap_view_vanish(struct imap_view *, struct text *uids);
+/* The client has just been told of this row's flags; of these rows'. */
 void imap_view_told(struct imap_view *, uint32_t index);
+void imap_view_told_all(struct imap_view *, uint32_t from, uint32_t to);
 
 /* Messages: those that are gone and not told so are counted. */
 uint32_t imap_view_count(const struct imap_view *);
@@ -93,11 +79,13 @@ uint64_t imap_view_flags(const struct imap_view *, const struct message_row *);
 bool imap_view_changed(const struct imap_view *, uint32_t index);
 /* Everything up to here is in the view. */
 uint64_t imap_view_modseq(const struct imap_view *);
+/* Rows that are \Recent for this session. */
+uint32_t imap_view_recent(const struct imap_view *);
 
 static inline uint64_t
 imap_row_modseq(const struct message_row *row)
 {
-	return row->modseq & ~IMAP_ROW_MARKS;
+	return row->modseq;
 }
 
 /* The index of a uid, or of the first behind it; count when there is none. */
