@@ -92,7 +92,8 @@ check_commands(struct span input, struct arena *a)
 	p = imap_parser(input, a);
 	if (!imap_parse_search(&p, &search))
 		must(p.hint != NULL);
-	else if (imap_search_prepare(search.root, search.charset, a) == 1)
+	else if (imap_search_prepare(search.root, search.charset,
+	    IMAP_UNICODE_CASEMAP, a) == 1)
 		(void)imap_search_needs(search.root);
 }
 

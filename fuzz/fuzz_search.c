@@ -13,7 +13,8 @@ static void
 check_search(struct arena *a, struct span needle, struct span charset,
     struct span message)
 {
-	struct imap_matcher *m = imap_matcher_new(&MIME_LIMITS_DEFAULT);
+	struct imap_matcher *m = imap_matcher_new(&MIME_LIMITS_DEFAULT,
+	    IMAP_UNICODE_CASEMAP);
 	struct imap_search_view view = { 1, 1, 0 };
 	struct imap_search_message in = {
 		.sequence = 1, .uid = 1, .bytes = message
@@ -30,7 +31,7 @@ check_search(struct arena *a, struct span needle, struct span charset,
 	from.next = &sent;
 	body.next = &from;
 	text.next = &body;
-	if (imap_search_prepare(&text, charset, a) == 1) {
+	if (imap_search_prepare(&text, charset, IMAP_UNICODE_CASEMAP, a) == 1) {
 		int in_body = imap_search_match(m, &body, &view, &in);
 		int in_text = imap_search_match(m, &text, &view, &in);
 

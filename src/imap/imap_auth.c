@@ -6,6 +6,8 @@
  * passed on.
  */
 #include "imap/imap_command.h"
+#include "imap/imap_notify.h"
+#include "imap/imap_searches.h"
 #include "imap/imap_state.h"
 
 #include <stdlib.h>
@@ -54,7 +56,9 @@ imap_forget_login(struct imap_session *s)
 {
 	struct account *account;
 
+	imap_notify_end(s);
 	secret_wipe(&s->grant, sizeof(s->grant));
+	imap_searches_free(s);
 	if (s->login == NULL)
 		return;
 	account = map_get(accounts, span_str(s->login));
@@ -124,6 +128,29 @@ denied(struct imap_task *t, const char *why, const char *code,
 	return imap_no(code, text);
 }
 
+/* Clients show an alert to people, who must do something themselves. */
+static struct imap_reply
+refused(struct imap_task *t, const struct login *login)
+{
+	const char *why = arena_cstr(t->arena, span_str(login->why));
+
+	if (why == NULL)
+		return imap_no_memory();
+	stream_printf(t->s->stream, "* NO [ALERT] %s\r\n",
+	    imap_words(t->s, why));
+	return denied(t, "refused", "AUTHENTICATIONFAILED", why);
+}
+
+/* RFC 2221 4.1. */
+static struct imap_reply
+moved(struct imap_task *t, const struct login *login)
+{
+	struct span code = arena_printf(t->arena, "REFERRAL %s", login->why);
+
+	return code.p == NULL ? imap_no_memory() :
+	    imap_no(arena_cstr(t->arena, code), "The account is elsewhere");
+}
+
 static struct imap_reply
 finish_login(struct imap_task *t, enum login_result result,
     const struct login *login)
@@ -145,6 +172,10 @@ finish_login(struct imap_task *t, enum login_result result,
 		return imap_no("CANNOT", "No such mechanism here");
 	case LOGIN_TEMPORARY:
 		return imap_unavailable();
+	case LOGIN_REFUSED:
+		return refused(t, login);
+	case LOGIN_MOVED:
+		return moved(t, login);
 	case LOGIN_GONE:
 		break;
 	}
@@ -274,8 +305,9 @@ imap_authenticate(struct imap_task *t)
 
 	if (!take_mechanism(t, &mechanism, &initial, &has_initial))
 		return imap_bad_syntax(t);
-	result = login_sasl(t->s->io, imap_store(), service_of(t->s),
-	    mechanism, has_initial ? &initial : NULL, &line, &login);
+	result = login_sasl(t->s->io, imap_settings(), imap_store(),
+	    service_of(t->s), mechanism, has_initial ? &initial : NULL, &line,
+	    &login);
 	secret_wipe(t->line.p, t->line.n);
 	reply = finish_login(t, result, &login);
 	secret_wipe(&login, sizeof(login));

@@ -38,6 +38,23 @@ imap_add_number_line(struct text *lines, uint32_t number, const char *what)
 	text_str(lines, what);
 }
 
+/* RFC 9586 3.3: with UIDONLY the UID stands where the number was. */
+void
+imap_begin_fetch(struct imap_session *s, struct text *lines, uint32_t uid,
+    uint32_t index, bool with_uid)
+{
+	if (imap_has(s, IMAP_UIDONLY)) {
+		imap_add_number_line(lines, uid, " UIDFETCH (");
+		return;
+	}
+	imap_add_number_line(lines, index + 1, " FETCH (");
+	if (!with_uid && !imap_has(s, IMAP_QRESYNC))
+		return;
+	text_str(lines, "UID ");
+	text_u64(lines, uid);
+	text_char(lines, ' ');
+}
+
 void
 imap_tell_flags(struct imap_session *s, uint32_t index, bool with_uid,
     struct text *lines)
@@ -45,12 +62,7 @@ imap_tell_flags(struct imap_session *s, uint32_t index, bool with_uid,
 	const struct imap_view *view = &s->box->view;
 	const struct message_row *row = imap_view_row(view, index);
 
-	imap_add_number_line(lines, index + 1, " FETCH (");
-	if (with_uid) {
-		text_str(lines, "UID ");
-		text_u64(lines, row->uid);
-		text_char(lines, ' ');
-	}
+	imap_begin_fetch(s, lines, row->uid, index, with_uid);
 	text_str(lines, "FLAGS (");
 	imap_view_add_flags(view, lines, imap_view_flags(view, row));
 	if (imap_has(s, IMAP_CONDSTORE)) {

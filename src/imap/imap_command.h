@@ -68,15 +68,38 @@ struct imap_reply imap_namespace(struct imap_task *);
 /* imap_list.c */
 struct imap_reply imap_list(struct imap_task *);
 struct imap_reply imap_lsub(struct imap_task *);
+/* imap_acl.c */
+struct imap_reply imap_getacl(struct imap_task *);
+struct imap_reply imap_setacl(struct imap_task *);
+struct imap_reply imap_deleteacl(struct imap_task *);
+struct imap_reply imap_listrights(struct imap_task *);
+struct imap_reply imap_myrights(struct imap_task *);
 /* the messages */
 struct imap_reply imap_append(struct imap_task *);
+struct imap_reply imap_replace(struct imap_task *);
 struct imap_reply imap_fetch(struct imap_task *);
 struct imap_reply imap_store_flags(struct imap_task *);
 struct imap_reply imap_search(struct imap_task *);
+struct imap_reply imap_sort(struct imap_task *);
+struct imap_reply imap_thread(struct imap_task *);
+struct imap_reply imap_esearch(struct imap_task *);
+struct imap_reply imap_cancel_update(struct imap_task *);
+struct imap_reply imap_comparator(struct imap_task *);
 struct imap_reply imap_copy(struct imap_task *);
 struct imap_reply imap_move(struct imap_task *);
 struct imap_reply imap_expunge(struct imap_task *);
 struct imap_reply imap_uid_expunge(struct imap_task *);
+/* imap_urlauth.c */
+struct imap_reply imap_genurlauth(struct imap_task *);
+struct imap_reply imap_urlfetch(struct imap_task *);
+struct imap_reply imap_resetkey(struct imap_task *);
+/* imap_metadata.c, imap_quota.c, imap_notify.c */
+struct imap_reply imap_getmetadata(struct imap_task *);
+struct imap_reply imap_setmetadata(struct imap_task *);
+struct imap_reply imap_getquota(struct imap_task *);
+struct imap_reply imap_getquotaroot(struct imap_task *);
+struct imap_reply imap_setquota(struct imap_task *);
+struct imap_reply imap_notify(struct imap_task *);
 /* imap_idle.c */
 struct imap_reply imap_idle(struct imap_task *);
 enum session_next imap_idle_input(struct imap_session *);

@@ -312,7 +312,7 @@ parse_seq_number(struct imap_parser *p, uint32_t *out)
 		return true;
 	}
 	if (imap_parse_peek(p) == '$')
-		return imap_parse_fail(p, "No saved search result");
+		return imap_parse_fail(p, "$ stands alone");
 	return imap_parse_nz_u32(p, out);
 }
 
@@ -342,6 +342,10 @@ imap_parse_set(struct imap_parser *p, struct imap_set *set)
 	struct imap_range *ranges = NULL, *grown;
 	size_t count = 0, room = 0;
 
+	if (imap_parse_next(p, '$')) {		/* RFC 5182 */
+		*set = (struct imap_set){ .saved = true };
+		return true;
+	}
 	do {
 		if (count == room) {
 			grown = arena_grow(p->arena, ranges,

@@ -2,6 +2,7 @@
  * imap_pick.c - from the sets of a command to messages.
  */
 #include "imap/imap_command.h"
+#include "imap/imap_searches.h"
 #include "imap/imap_state.h"
 #include "ipc/wire.h"
 
@@ -16,7 +17,13 @@ imap_pick(struct imap_task *t, const struct imap_set *set,
     struct imap_picks *picks, struct imap_reply *why)
 {
 	bool by_uid = (t->command->how & IMAP_BY_UID) != 0;
+	struct imap_set saved;
 
+	if (set->saved) {		/* "$" is kept by UID (RFC 5182) */
+		saved = imap_searches_saved(t->s);
+		set = &saved;
+		by_uid = true;
+	}
 	switch (imap_view_pick(&t->s->box->view, set, by_uid, t->arena,
 	    picks)) {
 	case 1:

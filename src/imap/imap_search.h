@@ -1,13 +1,14 @@
 /*
  * imap_search.h - the search keys of IMAP as a tree.
  *
- * RFC 3501 6.4.4, WITHIN (5032), CONDSTORE (7162), OBJECTID (8474),
- * SAVEDATE (8514). The parser builds the tree, imap_search_match walks it.
+ * RFC 3501 6.4.4, WITHIN (5032), SEARCHRES (5182), FILTERS (5466), FUZZY
+ * (6203), CONDSTORE (7162), OBJECTID (8474), SAVEDATE (8514). The parser
+ * builds the tree, imap_search_match walks it.
  */
 #ifndef IMAP_IMAP_SEARCH_H
 #define IMAP_IMAP_SEARCH_H
 
-#include "base/base.h"
+#include "base/arena.h"
 #include "ipc/contract.h"
 
 enum { IMAP_SEARCH_DEPTH_MAX = 64, IMAP_SEARCH_KEYS_MAX = 4096 };
@@ -24,7 +25,12 @@ struct imap_range { uint32_t first, last; };
 struct imap_set {
 	const struct imap_range *ranges;	/* in the order as written */
 	size_t count;
+	bool saved;		/* "$": what SEARCH saved (RFC 5182) */
+	bool settled;		/* by imap_set_settle() */
 };
+/* Put numbers for `*`, in order, joined: then asking is cheap. False: the
+ * arena is full. */
+bool imap_set_settle(struct imap_set *, uint32_t largest, struct arena *);
 /* `largest` is what `*` stands for (0: the mailbox is empty). */
 bool imap_set_has(const struct imap_set *, uint32_t number, uint32_t largest);
 
@@ -64,8 +70,12 @@ enum imap_search_kind {
 	IMAP_SEARCH_HEADER,	/* name, text; SUBJECT FROM TO CC BCC are
 				   HEADER with that name */
 	IMAP_SEARCH_BODY,	/* text */
-	IMAP_SEARCH_TEXT
+	IMAP_SEARCH_TEXT,
+	/* of what the user called so: expanded before the search */
+	IMAP_SEARCH_FILTER	/* text: its name; list: its keys then */
 };
+
+struct imap_hint;		/* imap_hint.h */
 
 struct imap_search_key {
 	enum imap_search_kind kind;
@@ -73,12 +83,15 @@ struct imap_search_key {
 	int32_t day;		/* since 1970-01-01 */
 	uint64_t number;
 	struct imap_set set;
+	struct imap_set settled;	/* the same, once numbers are known */
 	struct span name;	/* field name, as written */
 	struct span text;	/* as written, in the charset of the command;
 				   after imap_search_prepare in UTF-8 */
 	/* made by imap_search_prepare: */
 	struct span folded;
 	unsigned needs;		/* of this key and those within */
+	bool fuzzy;		/* RFC 6203 */
+	struct imap_hint *hint;	/* NULL: the index says nothing */
 	struct imap_search_key *list;	/* first of the keys within */
 	struct imap_search_key *next;
 };

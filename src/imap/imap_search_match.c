@@ -8,33 +8,12 @@
  * parser keeps.
  */
 #include "imap/imap_search_match.h"
+#include "imap/imap_hint.h"
 #include "imap/imap_search_text.h"
 #include "mail/date.h"
 #include "mail/header.h"
 
 enum { NO = 0, YES = 1, OPEN = -1 };
-
-bool
-imap_set_has(const struct imap_set *set, uint32_t number, uint32_t largest)
-{
-	uint32_t first, last, swap;
-	size_t i;
-
-	for (i = 0; i < set->count; i++) {
-		first = set->ranges[i].first;
-		last = set->ranges[i].last;
-		first = first == IMAP_RANGE_STAR ? largest : first;
-		last = last == IMAP_RANGE_STAR ? largest : last;
-		if (first > last) {	/* 9:* where * is 5: RFC 3501 6.4.8 */
-			swap = first;
-			first = last;
-			last = swap;
-		}
-		if (number >= first && number <= last)
-			return true;
-	}
-	return false;
-}
 
 /* ---- preparing ----------------------------------------------------------- */
 
@@ -56,13 +35,13 @@ to_utf8(struct span charset, struct span in, struct text *out)
 
 static int
 prepare_text(struct imap_search_key *key, struct span charset,
-    struct arena *a)
+    enum imap_collation collation, struct arena *a)
 {
 	struct text utf8 = TEXT_INIT(0), folded = TEXT_INIT(0);
 	int done = to_utf8(charset, key->text, &utf8);
 
 	if (done == 1) {
-		casemap_add(&folded, text_span(&utf8));
+		imap_collate_add(collation, &folded, text_span(&utf8));
 		key->text = arena_dup(a, text_span(&utf8));
 		key->folded = arena_dup(a, text_span(&folded));
 		done = key->text.p != NULL && key->folded.p != NULL ? 1 : -1;
@@ -101,17 +80,19 @@ own_needs(enum imap_search_kind kind)
 /* A key and its siblings; *needs gathers theirs. */
 static int
 prepare_keys(struct imap_search_key *key, struct span charset,
-    struct arena *a, unsigned *needs)
+    enum imap_collation collation, struct arena *a, unsigned *needs)
 {
 	int done = 1;
 
 	for (; done == 1 && key != NULL; key = key->next) {
 		key->needs = own_needs(key->kind);
 		if (has_text(key->kind))
-			done = prepare_text(key, charset, a);
-		if (done == 1)
-			done = prepare_keys(key->list, charset, a,
-			    &key->needs);
+			done = prepare_text(key, charset, collation, a);
+		if (key->kind == IMAP_SEARCH_FILTER && key->list != NULL)
+			key->needs |= key->list->needs;	/* its own charset */
+		else if (done == 1)
+			done = prepare_keys(key->list, charset, collation,
+			    a, &key->needs);
 		*needs |= key->needs;
 	}
 	return done;
@@ -119,13 +100,13 @@ prepare_keys(struct imap_search_key *key, struct span charset,
 
 int
 imap_search_prepare(struct imap_search_key *key, struct span charset,
-    struct arena *a)
+    enum imap_collation collation, struct arena *a)
 {
 	unsigned needs = 0;
 
 	if (charset.n > 0 && !charset_known(charset))
 		return 0;
-	return prepare_keys(key, charset, a, &needs);
+	return prepare_keys(key, charset, collation, a, &needs);
 }
 
 unsigned
@@ -251,6 +232,12 @@ match_text(const struct match *m, const struct imap_search_key *key)
 {
 	struct span header = header_of(m->message), bytes = m->message->bytes;
 
+	if (key->hint != NULL) {
+		int answer = imap_hint_ask(key->hint, m->message->uid);
+
+		if (answer != OPEN)
+			return answer;
+	}
 	if (header.p == NULL)
 		return OPEN;
 	if (key->kind == IMAP_SEARCH_HEADER)
@@ -263,6 +250,12 @@ match_text(const struct match *m, const struct imap_search_key *key)
 		return YES;
 	return bytes.p == NULL ? OPEN :
 	    imap_matcher_body(m->m, bytes, key->folded);
+}
+
+static const struct imap_set *
+set_of(const struct imap_search_key *key)
+{
+	return key->settled.settled ? &key->settled : &key->set;
 }
 
 /* What the row of the message in its mailbox tells. */
@@ -278,10 +271,10 @@ match_row(const struct match *m, const struct imap_search_key *key)
 	case IMAP_SEARCH_KEYWORD:
 		return (message->flags & key->flags) != 0;
 	case IMAP_SEARCH_SEQUENCE:
-		return imap_set_has(&key->set, message->sequence,
+		return imap_set_has(set_of(key), message->sequence,
 		    m->view->last_sequence);
 	case IMAP_SEARCH_UID:
-		return imap_set_has(&key->set, message->uid,
+		return imap_set_has(set_of(key), message->uid,
 		    m->view->last_uid);
 	case IMAP_SEARCH_BEFORE:
 		return date_day(message->internal_date) < key->day;
@@ -311,6 +304,7 @@ match_key(const struct match *m, const struct imap_search_key *key)
 {
 	switch (key->kind) {
 	case IMAP_SEARCH_AND:
+	case IMAP_SEARCH_FILTER:
 		return match_list(m, key->list, NO);
 	case IMAP_SEARCH_OR:
 		return match_list(m, key->list, YES);

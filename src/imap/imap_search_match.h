@@ -2,14 +2,16 @@
  * imap_search_match.h - does this message match that search key?
  *
  * Pure. Keys are tried on what is at hand first; only when the answer hangs
- * on the bytes of the message are they asked for. Strings are compared by
- * i;unicode-casemap after RFC 2047, transfer encoding and charset are
- * decoded; HTML is searched as it stands.
+ * on the bytes of the message are they asked for. Strings are compared by a
+ * collation after RFC 2047, transfer encoding and charset are
+ * decoded; HTML is searched as it stands. What the index says of a key is
+ * taken for the answer where it is one.
  */
 #ifndef IMAP_IMAP_SEARCH_MATCH_H
 #define IMAP_IMAP_SEARCH_MATCH_H
 
 #include "base/arena.h"
+#include "imap/imap_collate.h"
 #include "imap/imap_search.h"
 #include "mail/charset.h"
 #include "mail/mime.h"
@@ -17,12 +19,12 @@
 
 /*
  * Make the tree ready, once for a command: strings go from `charset` (empty:
- * US-ASCII, where UTF-8 is let pass) to UTF-8 and are folded. 1 done,
- * 0 unknown charset (NO [BADCHARSET]), -1 arena full, -2 a string is not of
- * that charset (BAD).
+ * US-ASCII, where UTF-8 is let pass) to UTF-8 and become keys of the collation.
+ * 1 done, 0 unknown charset (NO [BADCHARSET]), -1 arena full, -2 a string is
+ * not of that charset (BAD).
  */
 int imap_search_prepare(struct imap_search_key *, struct span charset,
-    struct arena *);
+    enum imap_collation, struct arena *);
 
 /* What the answer may hang on, to be fetched beforehand. */
 enum imap_search_need {
@@ -57,7 +59,8 @@ struct imap_search_message {
 
 /* Buffers and converters, kept from one message to the next. */
 struct imap_matcher;
-struct imap_matcher *imap_matcher_new(const struct mime_limits *);
+struct imap_matcher *imap_matcher_new(const struct mime_limits *,
+    enum imap_collation);
 void imap_matcher_free(struct imap_matcher **);
 
 /*

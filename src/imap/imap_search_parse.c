@@ -1,11 +1,11 @@
 /*
- * imap_search_parse.c - the arguments of SEARCH as a tree of keys.
+ * imap_search_parse.c - search keys as a tree.
  */
 #include "imap/imap_search_parse.h"
 
 enum argument {
 	NOTHING, TEXT, FIELD, DAY, NUMBER, INTERVAL, KEYWORD, UIDS, OBJECT,
-	MODSEQ, ONE_KEY, TWO_KEYS, NEW_KEY,
+	MODSEQ, ONE_KEY, TWO_KEYS, NEW_KEY, FUZZY_KEY, NAME,
 };
 
 static const struct row {
@@ -61,12 +61,15 @@ static const struct row {
 	{ "TEXT", TEXT, IMAP_SEARCH_TEXT, 0, false, NULL },
 	{ "NOT", ONE_KEY, IMAP_SEARCH_NOT, 0, false, NULL },
 	{ "OR", TWO_KEYS, IMAP_SEARCH_OR, 0, false, NULL },
+	{ "FUZZY", FUZZY_KEY, IMAP_SEARCH_AND, 0, false, NULL },
+	{ "FILTER", NAME, IMAP_SEARCH_FILTER, 0, false, NULL },
 };
 
 struct build {
 	struct imap_parser *in;
 	struct imap_search_command *command;
 	size_t keys;
+	bool fuzzy;		/* within a FUZZY key */
 };
 
 static bool take_key(struct build *, unsigned depth, struct imap_search_key **);
@@ -77,11 +80,12 @@ new_key(struct build *b, enum imap_search_kind kind)
 	struct imap_search_key *key = NULL;
 
 	if (++b->keys <= IMAP_SEARCH_KEYS_MAX)
-		key = arena_zalloc(b->in->arena, sizeof(*key));
+		key = arena_alloc(b->in->arena, sizeof(*key));
 	if (key == NULL)
 		imap_parse_fail(b->in, "Too many search keys");
 	else
-		key->kind = kind;
+		*key = (struct imap_search_key){ .kind = kind,
+		    .fuzzy = b->fuzzy };
 	return key;
 }
 
@@ -144,6 +148,27 @@ fill_field(struct build *b, struct imap_search_key *key)
 	    imap_parse_space(b->in) && imap_parse_astring(b->in, &key->text);
 }
 
+/* RFC 6203: the keys within are taken for what they mean. */
+static bool
+fill_fuzzy(struct build *b, unsigned depth, struct imap_search_key *key)
+{
+	bool outside = b->fuzzy, taken;
+
+	b->fuzzy = b->command->has_fuzzy = true;
+	taken = take_key(b, depth + 1, &key->list);
+	b->fuzzy = outside;
+	return taken;
+}
+
+/* RFC 5466: atom characters but "/". */
+static bool
+fill_name(struct build *b, struct imap_search_key *key)
+{
+	return imap_parse_atom(b->in, &key->text) &&
+	    (span_find_char(key->text, '/', 0) == SIZE_MAX ||
+	    imap_parse_fail(b->in, "A filter's name has no \"/\""));
+}
+
 static bool
 fill_two(struct build *b, unsigned depth, struct imap_search_key *key)
 {
@@ -183,6 +208,10 @@ fill(struct build *b, const struct row *row, unsigned depth,
 		return imap_parse_set(in, &key->set);
 	case MODSEQ:
 		return fill_modseq(b, key);
+	case FUZZY_KEY:
+		return fill_fuzzy(b, depth, key);
+	case NAME:
+		return fill_name(b, key);
 	case ONE_KEY:
 		return take_key(b, depth + 1, &key->list);
 	default:
@@ -252,68 +281,11 @@ take_key(struct build *b, unsigned depth, struct imap_search_key **out)
 	return take_named(b, depth, out);
 }
 
-/* -- RETURN and CHARSET ---- */
-
-static bool
-take_returns(struct imap_parser *in, unsigned *returns)
-{
-	static const struct {
-		const char *name;
-		unsigned bit;
-	} options[] = {
-		{ "MIN", IMAP_RETURN_MIN }, { "MAX", IMAP_RETURN_MAX },
-		{ "ALL", IMAP_RETURN_ALL }, { "COUNT", IMAP_RETURN_COUNT },
-	};
-	struct span word;
-	size_t i;
-
-	if (!imap_parse_space(in) || !imap_parse_char(in, '('))
-		return false;
-	if (imap_parse_next(in, ')')) {
-		*returns = IMAP_RETURN_ALL;
-		return true;
-	}
-	do {
-		if (!imap_parse_atom(in, &word))
-			return false;
-		for (i = 0; i < ARRAY_LEN(options); i++)
-			if (span_is_nocase(word, options[i].name))
-				break;
-		if (i == ARRAY_LEN(options))
-			return imap_parse_fail(in, "Unknown return option");
-		*returns |= options[i].bit;
-	} while (imap_parse_next(in, ' '));
-	return imap_parse_char(in, ')');
-}
-
-/* Is this word next? Then take it. */
-static bool
-take_word(struct imap_parser *in, const char *word)
-{
-	struct imap_parser ahead = *in;
-	struct span found;
-
-	if (!imap_parse_atom(&ahead, &found) || !span_is_nocase(found, word))
-		return false;
-	*in = ahead;
-	return true;
-}
-
 bool
-imap_parse_search(struct imap_parser *in, struct imap_search_command *c)
+imap_parse_keys(struct imap_parser *in, struct imap_search_command *c)
 {
 	struct build b = { .in = in, .command = c };
 
-	*c = (struct imap_search_command){ .returns = 0 };
-	if (!imap_parse_space(in))
-		return false;
-	if (take_word(in, "RETURN") &&
-	    (!take_returns(in, &c->returns) || !imap_parse_space(in)))
-		return false;
-	if (take_word(in, "CHARSET") && (!imap_parse_space(in) ||
-	    !imap_parse_astring(in, &c->charset) || !imap_parse_space(in)))
-		return false;
-	if ((c->root = new_key(&b, IMAP_SEARCH_AND)) == NULL)
-		return false;
-	return take_keys(&b, 0, &c->root->list) && imap_parse_end(in);
+	c->root = new_key(&b, IMAP_SEARCH_AND);
+	return c->root != NULL && take_keys(&b, 0, &c->root->list);
 }

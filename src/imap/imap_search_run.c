@@ -1,416 +1,245 @@
 /*
- * imap_search_run.c - SEARCH and UID SEARCH.
- *
- * Rows are taken in blocks. Most keys are answered by the view; where the
- * answer hangs on more, the details, then the header or the bytes are got for
- * those rows of the block alone. Other sessions have their turn in between.
+ * imap_search_run.c - SEARCH, SORT and THREAD, by number and by UID.
  */
 #include "imap/imap_command.h"
-#include "imap/imap_message.h"
-#include "imap/imap_search_match.h"
-#include "imap/imap_search_parse.h"
-#include "io/fiber.h"
 
-enum {
-	BLOCK = 256,
-	BLOCKS_A_TURN = 16,
-	BODIES_A_TURN = 8,
-	GROUP_BYTES = 1 << 20,		/* of bodies got at once */
-	GROUP_ALONE = 128 << 10,
-};
+#include <stdlib.h>
 
-/* What is known of one row of the block. */
-struct entry {
-	uint32_t index;
-	struct message_row row;
-	int match;			/* as imap_search_match says */
-	char email_id[40], thread_id[24];
-	struct summary summary;
-};
+#include "base/map.h"
+#include "imap/imap_facts.h"
+#include "imap/imap_searches.h"
+#include "imap/imap_thread.h"
 
-struct run {
-	struct imap_task *t;
-	struct imap_search_command wish;
-	struct imap_search_view view;
-	struct imap_matcher *matcher;
-	unsigned needs;
-	bool by_uid;
-	struct arena *arena, *block_arena;
-	struct entry block[BLOCK];
-	size_t count;
-	unsigned bodies;
-	/* The result. */
-	struct imap_ranges all;
-	struct text list;		/* " 2 5 6" */
-	uint32_t found, first, last;
-	uint64_t modseq, first_modseq, last_modseq;
-};
-
-/* -- one row ---- */
-
-static struct imap_search_message
-message_of(const struct run *r, const struct entry *e)
+/* What ends a command that could not be parsed. A search that was to be saved
+ * and fails leaves nothing saved (RFC 5182 2.1); a wrong one changes nothing. */
+static struct imap_reply
+failed(struct imap_task *t, const struct imap_search_command *wish,
+    struct imap_reply why)
 {
-	const struct message_row *row = &e->row;
-
-	return (struct imap_search_message){
-		.sequence = e->index + 1, .uid = row->uid,
-		.flags = imap_view_flags(&r->t->s->box->view, row),
-		.modseq = imap_row_modseq(row), .size = row->size,
-		.internal_date = { .seconds = row->internal_date },
-	};
+	if ((wish->returns & IMAP_RETURN_SAVE) != 0 && why.status == IMAP_NO)
+		imap_searches_save(t->s, NULL, 0);
+	return why;
 }
 
+/* Is it enough to find some? From the front, or from the end. */
 static void
-add_details(struct entry *e, const struct message_detail *detail,
-    struct imap_search_message *m)
+set_bounds(struct imap_find *f, const struct imap_search_command *wish)
 {
-	struct text id = TEXT_INIT(sizeof(e->email_id));
+	unsigned returns = wish->returns & ~(unsigned)(IMAP_RETURN_SAVE |
+	    IMAP_RETURN_CONTEXT | IMAP_RETURN_RELEVANCY);
+	bool partial = (returns & IMAP_RETURN_PARTIAL) != 0;
+	unsigned way = partial && wish->partial.back ? IMAP_RETURN_MAX
+	    : IMAP_RETURN_MIN;
 
-	imap_add_email_id(&id, detail);
-	memcpy(e->email_id, id.p, id.n);
-	m->email_id = span_of(e->email_id, id.n);
-	text_clear(&id);
-	imap_add_thread_id(&id, detail);
-	memcpy(e->thread_id, id.p, id.n);
-	m->thread_id = span_of(e->thread_id, id.n);
-	text_free(&id);
-	m->has_details = true;
-	m->save_date = (struct date){ .seconds = detail->save_date };
-	if (summary_open(detail->summary, m->size, &e->summary) == 1)
-		m->summary = &e->summary;
+	if (returns == 0 || wish->sort_count > 0)
+		return;
+	if (!partial && (returns & IMAP_RETURN_MIN) == 0)
+		way = IMAP_RETURN_MAX;
+	if ((returns & ~(way | IMAP_RETURN_PARTIAL)) != 0)
+		return;
+	f->back = way == IMAP_RETURN_MAX;
+	f->enough = partial ? wish->partial.last : 1;
 }
 
-static int
-match(struct run *r, const struct imap_search_message *m)
-{
-	return imap_search_match(r->matcher, r->wish.root, &r->view, m);
-}
-
-/* The header, and if it still hangs on more the whole message. */
-static int
-match_bytes(struct run *r, struct imap_message *bytes,
-    struct imap_search_message *m)
-{
-	int status, result = -1;
-
-	if (m->bytes.p == NULL && (r->needs & IMAP_NEED_BYTES) == 0) {
-		if ((status = imap_message_header(bytes, &m->header)) != 1)
-			return status;
-		result = match(r, m);
-	}
-	if (result == -1) {
-		if ((status = imap_message_bytes(bytes, 0, bytes->size,
-		    &m->bytes)) != 1)
-			return status;
-		result = match(r, m);
-	}
-	if (++r->bodies % BODIES_A_TURN == 0)
-		(void)fiber_yield();
-	return result == -1 ? 0 : result;
-}
-
-/* 1, 0; -1 the store is away. */
-static int
-match_entry(struct run *r, struct entry *e, const struct message_detail *detail,
-    struct span body)
-{
-	struct imap_search_message m = message_of(r, e);
-	struct imap_message bytes;
-	int result = -1;
-
-	if (detail != NULL && detail->uid == 0)
-		return 0;	/* gone */
-	if (detail != NULL) {
-		add_details(e, detail, &m);
-		result = match(r, &m);
-	}
-	if (result != -1)
-		return result;
-	imap_message_begin(&bytes, r->t, r->t->s->box, r->arena, &e->row);
-	bytes.held = body;
-	result = match_bytes(r, &bytes, &m);
-	imap_message_end(&bytes);
-	return result;
-}
-
-/* -- a block ---- */
-
-/* The rows that hang on more than the view knows. */
-struct open_rows {
-	size_t entry[BLOCK];
-	uint32_t uid[BLOCK];
-	struct message_detail *details;
-	struct span bodies[BLOCK];
-	size_t count;
-};
-
-static uint64_t
-size_of(const struct run *r, const struct open_rows *o, size_t i)
-{
-	return r->block[o->entry[i]].row.size;
-}
-
-/* From `from` on, as many as are got together: small ones. Of a larger message
- * the header, where that will do, is got by itself. */
-static size_t
-group_end(const struct run *r, const struct open_rows *o, size_t from)
-{
-	uint64_t alone = (r->needs & IMAP_NEED_BYTES) != 0 ? GROUP_ALONE
-	    : IMAP_MESSAGE_HEADER;
-	uint64_t bytes = 0;
-	size_t end = from;
-
-	while (end < o->count && size_of(r, o, end) <= alone &&
-	    bytes + size_of(r, o, end) <= GROUP_BYTES)
-		bytes += size_of(r, o, end++);
-	return MAX(end, from + 1);
-}
-
-static int
-match_group(struct run *r, struct open_rows *o, size_t from, size_t end)
-{
-	struct blob blob = BLOB_OF(SPAN_EMPTY);
-	int status = 1;
-
-	memset(o->bodies + from, 0, (end - from) * sizeof(*o->bodies));
-	if ((r->needs & (IMAP_NEED_BYTES | IMAP_NEED_HEADER)) != 0 &&
-	    end - from > 1)
-		status = imap_get_bodies(r->t->s->box, r->block_arena,
-		    o->uid + from, end - from, o->bodies + from, &blob);
-	for (size_t i = from; status == 1 && i < end; i++) {
-		struct entry *e = &r->block[o->entry[i]];
-
-		if (o->bodies[i].n != size_of(r, o, i))
-			o->bodies[i] = SPAN_EMPTY;
-		e->match = match_entry(r, e, o->details == NULL ? NULL
-		    : &o->details[i], o->bodies[i]);
-		if (e->match == -1)
-			status = -1;
-	}
-	blob_release(&blob);
-	return status;
-}
-
-static int
-match_open(struct run *r)
-{
-	struct open_rows *o = arena_zalloc(r->block_arena, sizeof(*o));
-	int status = 1;
-
-	if (o == NULL)
-		return -1;
-	for (size_t i = 0; i < r->count; i++)
-		if (r->block[i].match == -1) {
-			o->uid[o->count] = r->block[i].row.uid;
-			o->entry[o->count++] = i;
-		}
-	if (o->count > 0 &&
-	    (r->needs & (IMAP_NEED_DETAILS | IMAP_NEED_SUMMARY)) != 0) {
-		o->details = arena_alloc(r->block_arena,
-		    o->count * sizeof(*o->details));
-		if (o->details == NULL)
-			return -1;
-		status = imap_get_details(r->t->s->box, r->block_arena,
-		    o->uid, o->count, (r->needs & IMAP_NEED_SUMMARY) != 0, o->details);
-	}
-	for (size_t i = 0; status == 1 && i < o->count;) {
-		size_t end = group_end(r, o, i);
-
-		status = match_group(r, o, i, end);
-		i = end;
-	}
-	return status;
-}
-
+/* RFC 5267 4.3: afterwards, changes are told. */
 static void
-note_match(struct run *r, const struct entry *e)
+follow(struct imap_task *t, const struct imap_said *said, struct span args)
 {
-	uint32_t number = r->by_uid ? e->row.uid : e->index + 1;
-	uint64_t modseq = imap_row_modseq(&e->row);
-
-	if (r->found++ == 0) {
-		r->first = number;
-		r->first_modseq = modseq;
-	}
-	r->last = number;
-	r->last_modseq = modseq;
-	r->modseq = MAX(r->modseq, modseq);
-	if (r->wish.returns == 0) {
-		text_char(&r->list, ' ');
-		text_u64(&r->list, number);
-	} else if ((r->wish.returns & IMAP_RETURN_ALL) != 0) {
-		imap_ranges_add(&r->all, number);
-	}
+	if ((said->wish->returns & IMAP_RETURN_UPDATE) == 0 ||
+	    imap_context_add(t, said, args))
+		return;
+	stream_str(t->s->stream, "* NO [NOUPDATE \"");
+	stream_write(t->s->stream, t->tag);
+	stream_str(t->s->stream, "\"] Too many searches are followed\r\n");
 }
 
-/* The next rows; returns where the block after this one begins. */
-static uint32_t
-take_block(struct run *r, uint32_t from)
+static bool
+by_uid(const struct imap_task *t)
 {
-	const struct imap_view *view = &r->t->s->box->view;
-	uint32_t i = from;
-
-	for (r->count = 0; i < imap_view_count(view) && r->count < BLOCK;
-	    i++) {
-		const struct message_row *row = imap_view_row(view, i);
-		struct entry *e = &r->block[r->count];
-		struct imap_search_message m;
-
-		if (row == NULL)
-			continue;
-		e->index = i;
-		e->row = *row;
-		m = message_of(r, e);
-		e->match = match(r, &m);
-		r->count++;
-	}
-	return i;
+	return (t->command->how & IMAP_BY_UID) != 0;
 }
 
-static int
-search(struct run *r)
+static bool
+prepare(struct imap_task *t, struct imap_search_command *wish,
+    struct imap_reply *why)
 {
-	uint32_t at = 0;
-	unsigned blocks = 0;
-	int status = 1;
-
-	while (status == 1 && at < imap_view_count(&r->t->s->box->view)) {
-		at = take_block(r, at);
-		if (r->needs != 0)
-			status = match_open(r);
-		for (size_t i = 0; status == 1 && i < r->count; i++)
-			if (r->block[i].match == 1)
-				note_match(r, &r->block[i]);
-		arena_reset(r->block_arena);
-		if (r->wish.returns == IMAP_RETURN_MIN && r->found > 0)
-			break;
-		if (++blocks % BLOCKS_A_TURN == 0)
-			(void)fiber_yield();
+	if (imap_has(t->s, IMAP_UTF8) && wish->charset.n > 0 &&
+	    !span_is_nocase(wish->charset, "UTF-8")) {
+		*why = imap_bad("Strings are in UTF-8 now");
+		return false;
 	}
-	imap_ranges_end(&r->all);
-	return status;
-}
-
-/* -- the answer ---- */
-
-static void
-say_search(struct run *r)
-{
-	struct stream *out = r->t->s->stream;
-
-	stream_str(out, "* SEARCH");
-	stream_write(out, text_span(&r->list));
-	if (r->wish.has_modseq && r->found > 0)
-		stream_printf(out, " (MODSEQ %" PRIu64 ")", r->modseq);
-	stream_str(out, "\r\n");
-}
-
-/* RFC 7162 3.1.10: of the messages that are returned. */
-static uint64_t
-returned_modseq(const struct run *r)
-{
-	switch (r->wish.returns) {
-	case IMAP_RETURN_MIN:
-		return r->first_modseq;
-	case IMAP_RETURN_MAX:
-		return r->last_modseq;
-	case IMAP_RETURN_MIN | IMAP_RETURN_MAX:
-		return MAX(r->first_modseq, r->last_modseq);
-	default:
-		return r->modseq;
+	if ((wish->returns & IMAP_RETURN_UPDATE) != 0 &&
+	    imap_context_known(t->s, t->tag)) {
+		*why = imap_bad("A search of that tag is followed already");
+		return false;
 	}
-}
-
-static void
-say_esearch(struct run *r)
-{
-	unsigned returns = r->wish.returns;
-	struct text line = TEXT_INIT(0);
-
-	text_str(&line, "* ESEARCH (TAG \"");
-	text_add(&line, r->t->tag);
-	text_str(&line, r->by_uid ? "\") UID" : "\")");
-	if ((returns & IMAP_RETURN_MIN) != 0 && r->found > 0)
-		text_printf(&line, " MIN %u", r->first);
-	if ((returns & IMAP_RETURN_MAX) != 0 && r->found > 0)
-		text_printf(&line, " MAX %u", r->last);
-	if ((returns & IMAP_RETURN_COUNT) != 0)
-		text_printf(&line, " COUNT %u", r->found);
-	if ((returns & IMAP_RETURN_ALL) != 0 && r->found > 0) {
-		text_str(&line, " ALL ");
-		text_add(&line, text_span(&r->all.text));
-	}
-	if (r->wish.has_modseq && r->found > 0)
-		text_printf(&line, " MODSEQ %" PRIu64, returned_modseq(r));
-	text_str(&line, "\r\n");
-	stream_write(r->t->s->stream, text_span(&line));
-	text_free(&line);
-}
-
-/* Keywords become bits of this mailbox. */
-static void
-resolve(const struct imap_view *view, struct imap_search_key *key)
-{
-	for (; key != NULL; key = key->next) {
-		if (key->kind == IMAP_SEARCH_KEYWORD)
-			key->flags = imap_view_keyword(view, key->text);
-		resolve(view, key->list);
-	}
+	if (wish->has_modseq)
+		imap_turn_on(t->s, IMAP_CONDSTORE);
+	return imap_find_prepare(t, wish, imap_collation(t->s), why);
 }
 
 static struct imap_reply
-run_search(struct run *r)
+find_and_say(struct imap_task *t, struct imap_search_command *wish,
+    struct span args)
 {
-	struct mime_limits limits = MIME_LIMITS_DEFAULT;
+	struct imap_find f = { .t = t, .box = t->s->box, .root = wish->root,
+	    .collation = imap_collation(t->s), .fuzzy = wish->has_fuzzy };
+	struct imap_said said = { .found = &f, .wish = wish,
+	    .by_uid = by_uid(t), .sorted = wish->sort_count > 0 };
 	int status;
 
-	r->arena = imap_arena_get();
-	r->block_arena = imap_arena_get();
-	if (r->needs != 0)
-		r->matcher = imap_matcher_new(&limits);
-	status = search(r);
-	if (status == 1 && r->wish.returns == 0)
-		say_search(r);
-	else if (status == 1)
-		say_esearch(r);
-	imap_matcher_free(&r->matcher);
-	text_free(&r->list);
-	text_free(&r->all.text);
-	imap_arena_put(&r->block_arena);
-	imap_arena_put(&r->arena);
-	return status == 1 ? imap_ok("Searched") : imap_unavailable();
+	set_bounds(&f, wish);
+	status = imap_find(&f);
+	if (status == 1)
+		status = imap_order(&f, wish);
+	if (status == 1) {
+		if ((wish->returns & IMAP_RETURN_SAVE) != 0)
+			imap_save_found(t, &said);
+		imap_say_found(t, &said);
+		follow(t, &said, args);
+	}
+	imap_find_end(&f);
+	return status == 1 ? imap_ok(said.sorted ? "Sorted" : "Searched")
+	    : failed(t, wish, imap_unavailable());
+}
+
+/* RFC 9051 6.4.4: ESEARCH is the answer there always is. */
+static void
+settle_answer(const struct imap_task *t, struct imap_search_command *wish)
+{
+	if (wish->returns == 0 && imap_has(t->s, IMAP_REV2))
+		wish->returns = IMAP_RETURN_ALL;
 }
 
 struct imap_reply
 imap_search(struct imap_task *t)
 {
-	struct run *r = arena_zalloc(t->arena, sizeof(*r));
-	const struct imap_view *view = &t->s->box->view;
+	struct span args = t->in.rest;
+	struct imap_search_command wish;
+	struct imap_reply why;
 
-	if (r == NULL)
-		return imap_no_memory();
-	if (!imap_parse_search(&t->in, &r->wish))
+	if (!imap_parse_search(&t->in, &wish))
 		return imap_bad_syntax(t);
-	switch (imap_search_prepare(r->wish.root, r->wish.charset, t->arena)) {
-	case 1:
-		break;
-	case 0:
-		return imap_no("BADCHARSET (US-ASCII UTF-8)",
-		    "Unknown charset");
-	case -2:
-		return imap_bad("A string is not of that charset");
-	default:
-		return imap_no_memory();
+	settle_answer(t, &wish);
+	if (!prepare(t, &wish, &why))
+		return failed(t, &wish, why);
+	return find_and_say(t, &wish, args);
+}
+
+struct imap_reply
+imap_sort(struct imap_task *t)
+{
+	struct span args = t->in.rest;
+	struct imap_search_command wish;
+	struct imap_reply why;
+
+	if (!imap_parse_sort(&t->in, &wish))
+		return imap_bad_syntax(t);
+	if (!prepare(t, &wish, &why))
+		return failed(t, &wish, why);
+	return find_and_say(t, &wish, args);
+}
+
+/* -- THREAD ---- */
+
+/* What is known of the messages found; both ascend by uid. */
+static struct imap_thread_message *
+describe(const struct imap_find *f, const struct imap_facts *facts,
+    bool links, bool uids, size_t *count)
+{
+	struct imap_thread_message *all = xcalloc(f->count + 1, sizeof(*all));
+	size_t at = 0, n = 0;
+
+	for (size_t i = 0; i < f->count; i++) {
+		uint32_t index = f->indexes[i];
+		const struct message_row *row = imap_view_row(&f->box->view,
+		    index);
+
+		while (row != NULL && at < facts->count &&
+		    facts->uids[at] < row->uid)
+			at++;
+		if (row == NULL || at == facts->count ||
+		    facts->uids[at] != row->uid)
+			continue;	/* gone meanwhile */
+		all[n++] = (struct imap_thread_message){
+			.number = uids ? row->uid : index + 1,
+			.subject = facts->subjects[at],
+			.is_reply = facts->replies[at] != 0,
+			.sent = facts->sent[at],
+			.arrived = row->internal_date,
+			.id = links ? facts->ids[at] : 0,
+			.links_at = links ? facts->links_at[at] : 0,
+			.links = links ? (uint32_t)(facts->links_at[at + 1] -
+			    facts->links_at[at]) : 0,
+		};
 	}
-	if (r->wish.has_modseq)
-		imap_turn_on(t->s, IMAP_CONDSTORE);
-	resolve(view, r->wish.root);
-	r->t = t;
-	r->by_uid = (t->command->how & IMAP_BY_UID) != 0;
-	r->needs = imap_search_needs(r->wish.root);
-	r->view = (struct imap_search_view){ .last_sequence = imap_view_count(view),
-	    .last_uid = imap_view_last_uid(view),
-	    .now = clock_wall_seconds() };
-	return run_search(r);
+	*count = n;
+	return all;
+}
+
+static int
+build(struct imap_find *f, enum imap_thread_kind kind, bool uids,
+    struct imap_thread **out)
+{
+	bool links = kind != IMAP_THREAD_ORDERED_SUBJECT;
+	struct imap_thread_message *messages;
+	struct imap_facts *facts;
+	size_t count;
+
+	if (imap_facts_take(f->t, f->box, f->collation, IMAP_FACTS_SENT |
+	    IMAP_FACTS_SUBJECT | (links ? IMAP_FACTS_LINKS : 0), &facts) != 1)
+		return -1;
+	messages = describe(f, facts, links, uids, &count);
+	*out = imap_thread_build(kind, messages, count, facts->links,
+	    map_hash(SPAN("threads")));
+	free(messages);
+	imap_facts_give(&facts);
+	return 1;
+}
+
+static void
+say_threads(struct imap_task *t, struct imap_thread *threads)
+{
+	enum { ENOUGH = 8 << 10 };
+	struct text line = TEXT_INIT(0);
+	size_t begin;
+	bool more;
+
+	text_str(&line, "* THREAD ");
+	begin = line.n;
+	do {
+		more = imap_thread_write(threads, &line, ENOUGH);
+		if (!more && line.n == begin)
+			line.n--;	/* none: no space either */
+		begin = 0;
+		if (!more)
+			text_str(&line, "\r\n");
+		imap_say(t->s, &line, true);
+	} while (more);
+	text_free(&line);
+}
+
+struct imap_reply
+imap_thread(struct imap_task *t)
+{
+	struct imap_find f = { .t = t, .box = t->s->box,
+	    .collation = imap_collation(t->s) };
+	struct imap_search_command wish;
+	struct imap_thread *threads = NULL;
+	struct imap_reply why;
+	int status;
+
+	if (!imap_parse_thread(&t->in, &wish))
+		return imap_bad_syntax(t);
+	if (!prepare(t, &wish, &why))
+		return why;
+	f.root = wish.root;
+	status = imap_find(&f);
+	if (status == 1)
+		status = build(&f, wish.thread, by_uid(t), &threads);
+	if (status == 1)
+		say_threads(t, threads);
+	imap_thread_free(&threads);
+	imap_find_end(&f);
+	return status == 1 ? imap_ok("Threaded") : imap_unavailable();
 }

@@ -20,6 +20,7 @@ enum {
 
 struct imap_matcher {
 	struct mime_limits limits;
+	enum imap_collation collation;
 	struct arena *arena;
 	struct charset_decoder *charset;
 	struct text bytes, utf8, folded;
@@ -28,11 +29,13 @@ struct imap_matcher {
 };
 
 struct imap_matcher *
-imap_matcher_new(const struct mime_limits *limits)
+imap_matcher_new(const struct mime_limits *limits,
+    enum imap_collation collation)
 {
 	struct imap_matcher *m = xcalloc(1, sizeof(*m));
 
 	m->limits = *limits;
+	m->collation = collation;
 	m->arena = arena_new(TREE_ROOM);
 	m->charset = charset_open(SPAN_EMPTY);
 	return m;
@@ -75,7 +78,7 @@ fold_value(struct imap_matcher *m, struct span raw)
 {
 	text_clear(&m->utf8);
 	words_decode(span_sub(raw, 0, FIELD_MAX), &m->utf8);
-	casemap_add(&m->folded, text_span(&m->utf8));
+	imap_collate_add(m->collation, &m->folded, text_span(&m->utf8));
 }
 
 bool
@@ -105,7 +108,7 @@ imap_matcher_header(struct imap_matcher *m, struct span header,
 
 	while (header_next(header, &at, &f)) {
 		text_clear(&m->folded);
-		casemap_add(&m->folded, f.name);
+		imap_collate_add(m->collation, &m->folded, f.name);
 		text_str(&m->folded, f.name.n > 0 ? ": " : "");
 		fold_value(m, f.value);
 		if (contains(&m->folded, needle))
@@ -166,7 +169,7 @@ search_part(struct imap_matcher *m, const struct mime_part *p,
 		text_clear(&m->utf8);
 		charset_add(m->charset, bytes, last, &m->utf8);
 		keep_tail(&m->folded, needle.n - 1);
-		casemap_add(&m->folded, text_span(&m->utf8));
+		imap_collate_add(m->collation, &m->folded, text_span(&m->utf8));
 		if (contains(&m->folded, needle))
 			return true;
 	} while (!last);

@@ -1,8 +1,8 @@
 /*
  * imap_search_text.h - a folded string sought in the text of a message.
  *
- * The part of imap_search_match that reads the bytes. `needle` is the form
- * casemap_add makes, and not empty but for imap_matcher_field, where empty
+ * The part of imap_search_match that reads the bytes. `needle` is the key
+ * of the collation, and not empty but for imap_matcher_field, where empty
  * means that the field is there at all.
  */
 #ifndef IMAP_IMAP_SEARCH_TEXT_H

@@ -16,6 +16,7 @@
 
 #include "base/log.h"
 #include "imap/imap_command.h"
+#include "imap/imap_notify.h"
 #include "imap/imap_shared.h"
 #include "imap/imap_state.h"
 #include "io/fiber.h"
@@ -42,6 +43,18 @@ struct link *
 imap_store(void)
 {
 	return imap.env.store;
+}
+
+struct link *
+imap_index(void)
+{
+	return imap.env.index;
+}
+
+const char *
+imap_hostname(void)
+{
+	return imap.env.hostname;
 }
 
 const struct settings *
@@ -108,9 +121,11 @@ answer(struct imap_task *t, struct imap_reply reply)
 	if (s->state == IMAP_SELECTED && s->bye == NULL &&
 	    reply.status != IMAP_SAID) {
 		imap_refresh(s, t->arena);
-		imap_tell(s, (how & IMAP_KEEPS_NUMBERS) == 0,
+		imap_notify_tell_selected(t, (how & IMAP_KEEPS_NUMBERS) == 0,
 		    (how & IMAP_BY_UID) != 0);
 	}
+	if (reply.status != IMAP_SAID)
+		imap_notify_answer(t);
 	imap_say_reply(t, reply);
 	s->errors = reply.status == IMAP_BAD ? s->errors + 1 : 0;
 	if (s->errors > imap_settings()->imap_max_errors && s->bye == NULL)
@@ -240,7 +255,7 @@ imap_wake(void *state)
 {
 	struct imap_session *s = state;
 
-	return s->idling ? imap_idle_wake(s) : SESSION_PARK;
+	return s->idling || s->notifies ? imap_idle_wake(s) : SESSION_PARK;
 }
 
 static enum session_next
@@ -305,8 +320,9 @@ renew_some(struct timer *timer)
 	size_t woken = 0;
 
 	for (struct imap_session *s = imap.first; s != NULL; s = s->after) {
-		if (s->box == NULL || !s->idling ||
-		    !imap_shared_behind(s->box->shared))
+		if (!(s->box != NULL && imap_listens(s) &&
+		    imap_shared_behind(s->box->shared)) &&
+		    !((s->idling || s->notifies) && imap_notify_behind(s)))
 			continue;
 		if (woken++ == RENEW_AT_ONCE) {
 			timer_set(timer, clock_after(RENEW_PAUSE));
@@ -320,6 +336,7 @@ void
 imap_store_attached(void)
 {
 	imap_shared_look();
+	imap_notify_attached();
 	imap.renew.fn = renew_some;
 	timer_set(&imap.renew, clock_after(0));
 }
@@ -331,6 +348,8 @@ imap_setup(const struct imap_environment *env)
 	imap_shared_forget();
 	link_on_note(env->store, VERB_mailbox_changed, imap_note_changed,
 	    NULL);
+	link_on_note(env->store, VERB_account_changed,
+	    imap_notify_account_changed, NULL);
 }
 
 /* -- commands that concern the session alone ---- */

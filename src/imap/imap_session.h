@@ -17,6 +17,7 @@ extern const struct service imap_service;
 
 struct imap_environment {
 	struct link *store;
+	struct link *index;		/* NULL: searches do without */
 	const char *hostname;		/* in the greeting; kept, not owned */
 	/* The settings of this moment: asked at every command, so that a
 	 * reload reaches the sessions that are open. */

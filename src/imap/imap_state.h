@@ -28,6 +28,7 @@ enum imap_enabled {
 	IMAP_UTF8 = 1 << 2,		/* RFC 6855: names and strings */
 	IMAP_REV2 = 1 << 3,		/* RFC 9051 */
 	IMAP_UIDONLY = 1 << 4,		/* RFC 9586: no message numbers */
+	IMAP_METADATA = 1 << 5,		/* RFC 5464: changes are told */
 };
 
 /* A mailbox that is open: the one selected, or another for a while. */
@@ -55,6 +56,8 @@ struct imap_session {
 	enum imap_state state;
 	unsigned enabled;		/* enum imap_enabled */
 	bool idling;
+	bool notifies;			/* NOTIFY says what is told */
+	bool hears;			/* it says so of what is selected */
 	uint8_t language;		/* imap_language.c */
 	unsigned errors;		/* bad commands in a row */
 	unsigned auth_failures;
@@ -64,6 +67,8 @@ struct imap_session {
 	struct grant grant;
 	uint64_t inbox;			/* its id, once known */
 	struct imap_mailbox *box;
+	struct imap_searches *searches;	/* NULL: nothing to remember */
+	struct imap_notify *notify;	/* NULL: it follows nothing else */
 	struct imap_window window;
 	struct imap_session *before, *after;	/* all of the process */
 };
@@ -78,6 +83,13 @@ static inline void
 imap_turn_on(struct imap_session *s, unsigned what)
 {
 	s->enabled |= what;
+}
+
+/* Is it told at once of what happens in the selected mailbox? */
+static inline bool
+imap_listens(const struct imap_session *s)
+{
+	return s->notifies ? s->hears : s->idling;
 }
 
 /* Names and quoted strings hold UTF-8 as it is. */
@@ -134,10 +146,14 @@ struct imap_reply imap_unavailable(void);
 struct imap_reply imap_refused(struct imap_task *, enum result);
 struct imap_reply imap_no_memory(void);
 void imap_say_reply(struct imap_task *, struct imap_reply);
+/* What a literal holds, where a NUL may stand in none. */
+void imap_write_bytes(struct stream *, struct span);
 
 /* -- imap_session.c ---- */
 
 struct link *imap_store(void);
+const char *imap_hostname(void);
+struct link *imap_index(void);		/* NULL: there is none */
 const struct settings *imap_settings(void);
 monotime_t imap_input_deadline(const struct imap_session *);
 /* Arenas for commands, a few of them kept. */
@@ -151,6 +167,8 @@ struct text imap_line_new(const struct imap_session *);
 /* More of a command: the next line is added to task->line. 1, 0 closed, -1. */
 int  imap_read_line(struct imap_task *);
 int  imap_invite(struct imap_task *);	/* "+ OK", when it waits for that */
+/* The literal announced, added to task->line; it has room. 1, 0, -1. */
+int  imap_read_literal(struct imap_task *);
 /* Read away what a client sends that does not wait. 1, 0, -1. */
 int  imap_discard_literal(struct imap_task *);
 /*
@@ -192,6 +210,9 @@ void imap_tell(struct imap_session *, bool expunges, bool with_uid);
 void imap_say(struct imap_session *, struct text *lines, bool all);
 void imap_add_number_line(struct text *lines, uint32_t number,
     const char *what);
+/* "* 4 FETCH (UID 9 ", or "* 9 UIDFETCH (" with UIDONLY. */
+void imap_begin_fetch(struct imap_session *, struct text *, uint32_t uid,
+    uint32_t index, bool with_uid);
 /* "* 4 FETCH (UID 9 FLAGS (\Seen) MODSEQ (7))" of a row, told thereby. */
 void imap_tell_flags(struct imap_session *, uint32_t index, bool with_uid,
     struct text *lines);
@@ -228,6 +249,11 @@ bool imap_apply_expected(struct imap_mailbox *, const struct imap_changes *,
     const struct imap_expected *);
 void imap_note_changed(void *arg, const void *note);
 
+/* -- imap_acl.c ---- */
+
+/* "* MYRIGHTS name letters". */
+void imap_say_rights(struct imap_task *, struct span name, uint32_t rights);
+
 /* -- imap_mailbox.c ---- */
 
 /* The id of a mailbox by name. 1; 0 there is none; -1, *why says what. */
@@ -240,12 +266,26 @@ enum imap_status_item {
 	IMAP_STATUS_UNSEEN = 1 << 4, IMAP_STATUS_HIGHESTMODSEQ = 1 << 5,
 	IMAP_STATUS_SIZE = 1 << 6, IMAP_STATUS_APPENDLIMIT = 1 << 7,
 	IMAP_STATUS_MAILBOXID = 1 << 8, IMAP_STATUS_DELETED = 1 << 9,
+	IMAP_STATUS_DELETED_STORAGE = 1 << 10,
 };
 bool imap_parse_status_items(struct imap_parser *, unsigned *items);
 bool imap_say_status(struct imap_task *, uint64_t mailbox, struct span name,
     unsigned items, struct imap_reply *why);
 /* RFC 8474: "F" and 16 hexadecimal digits. */
 void imap_add_mailbox_id(struct text *, uint64_t id);
+
+/* -- imap_quota.c ---- */
+
+/* Is there room for so much in a mailbox? False: *why. */
+bool imap_quota_room(struct imap_task *, uint64_t mailbox, uint64_t bytes,
+    uint64_t messages, struct imap_reply *why);
+
+/* -- imap_metadata.c ---- */
+
+/* "* METADATA name (...)" behind a LIST response (RFC 9590). */
+struct imap_metadata;
+void imap_say_list_metadata(struct imap_task *, const struct imap_metadata *,
+    struct span name, uint64_t mailbox);
 
 /* -- imap_pick.c ---- */
 

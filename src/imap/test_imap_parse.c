@@ -153,7 +153,7 @@ static void
 test_set(void **state)
 {
 	static const char *const wrong[] = { "", "0", "1:0", "a", ",1", "1,",
-	    "1::2", "4294967296", "$", "1:", ":3" };
+	    "1::2", "4294967296", "1,$", "1:", ":3" };
 	struct imap_parser p;
 	struct imap_set set;
 
@@ -162,6 +162,9 @@ test_set(void **state)
 	set_is("5:3,*,2:*,*:7,9,11,13", 7, (struct imap_range[]){ { 3, 5 },
 	    { IMAP_RANGE_STAR, IMAP_RANGE_STAR }, { 2, IMAP_RANGE_STAR },
 	    { 7, IMAP_RANGE_STAR }, { 9, 9 }, { 11, 11 }, { 13, 13 } });
+	p = parser("$");
+	assert_true(imap_parse_set(&p, &set));
+	assert_true(set.saved);
 	for (size_t i = 0; i < ARRAY_LEN(wrong); i++) {
 		p = parser(wrong[i]);
 		assert_false(imap_parse_set(&p, &set));

@@ -42,7 +42,8 @@ bench_new(void)
 {
 	struct bench b = {
 		.arena = arena_new(1 << 20),
-		.matcher = imap_matcher_new(&MIME_LIMITS_DEFAULT),
+		.matcher = imap_matcher_new(&MIME_LIMITS_DEFAULT,
+	    IMAP_UNICODE_CASEMAP),
 		.view = { .last_sequence = 9, .last_uid = 90, .now = 1000000 },
 		.message = {
 			.sequence = 5, .uid = 50, .modseq = 7, .size = 1000,
@@ -66,7 +67,7 @@ static int
 match(struct bench *b, struct imap_search_key *key, const char *charset)
 {
 	assert_int_equal(imap_search_prepare(key, span_str(charset),
-	    b->arena), 1);
+	    IMAP_UNICODE_CASEMAP, b->arena), 1);
 	return imap_search_match(b->matcher, key, &b->view, &b->message);
 }
 
@@ -193,12 +194,13 @@ test_charsets(void **state)
 	b.message.bytes = span_str(message);
 	assert_int_equal(match(&b, &key, "KOI8-R"), 1);
 	key.text = SPAN("x");
-	assert_int_equal(imap_search_prepare(&key, SPAN("x-none"), b.arena),
-	    0);
+	assert_int_equal(imap_search_prepare(&key, SPAN("x-none"),
+	    IMAP_UNICODE_CASEMAP, b.arena), 0);
 	key.text = SPAN("\xe9");
-	assert_int_equal(imap_search_prepare(&key, SPAN("UTF-8"), b.arena),
-	    -2);
-	assert_int_equal(imap_search_prepare(&key, SPAN(""), b.arena), -2);
+	assert_int_equal(imap_search_prepare(&key, SPAN("UTF-8"),
+	    IMAP_UNICODE_CASEMAP, b.arena), -2);
+	assert_int_equal(imap_search_prepare(&key, SPAN(""),
+	    IMAP_UNICODE_CASEMAP, b.arena), -2);
 	key.text = SPAN("CAF\xc3\x89");
 	assert_int_equal(match(&b, &key, "US-ASCII"), 1);
 	bench_free(&b);
@@ -302,7 +304,7 @@ test_sets(void **state)
 		{ 2, 4 }, { 8, 8 }, { 20, IMAP_RANGE_STAR },
 		{ IMAP_RANGE_STAR, IMAP_RANGE_STAR }
 	};
-	struct imap_set set = { ranges, 2 };
+	struct imap_set set = { .ranges = ranges, .count = 2 };
 	struct bench b = bench_new();
 
 	(void)state;
@@ -315,10 +317,10 @@ test_sets(void **state)
 	assert_true(imap_set_has(&set, 9, 9));	/* 20:* holds the last */
 	assert_false(imap_set_has(&set, 7, 9));
 	assert_true(imap_set_has(&set, 25, 30));
-	set = (struct imap_set){ ranges + 3, 1 };
+	set = (struct imap_set){ .ranges = ranges + 3, .count = 1 };
 	assert_true(imap_set_has(&set, 9, 9));
 	assert_false(imap_set_has(&set, 8, 9));
-	set = (struct imap_set){ ranges, 4 };
+	set = (struct imap_set){ .ranges = ranges, .count = 4 };
 	assert_int_equal(KEY(.kind = IMAP_SEARCH_SEQUENCE, .set = set), 0);
 	b.message.sequence = 9;
 	assert_int_equal(KEY(.kind = IMAP_SEARCH_SEQUENCE, .set = set), 1);
