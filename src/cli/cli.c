@@ -22,7 +22,8 @@ enum option_id {
 	RECIPIENTS = 1 << 11, MEMBERS = 1 << 12, WHO = 1 << 13,
 	NOTE = 1 << 14, REASON = 1 << 15, SENDER = 1 << 16,
 	RECIPIENT = 1 << 17, DESTINATION = 1 << 18, OLDER = 1 << 19,
-	STATE = 1 << 20, ALL = 1 << 21, NOW = 1 << 22,
+	STATE = 1 << 20, ALL = 1 << 21, NOW = 1 << 22, FOR = 1 << 29,
+	STORAGE = 1 << 23, MAILBOXES = 1 << 24, ANNOTATIONS = 1 << 25,
 	USUAL = DATA | JSON,
 	PICK = SENDER | RECIPIENT | DESTINATION | OLDER | STATE,
 };
@@ -56,8 +57,14 @@ static const struct cli_option {
 	{ REPAIR, "repair", NULL, AT(repair), "mend what can be mended" },
 	{ KEEP, "keep", NULL, AT(keep),
 	    "the account's own mailbox gets it too" },
+	{ STORAGE, "storage", "SIZE", AT(storage),
+	    "bytes of messages, as 500M, 2G; none (no limit), or default" },
+	{ MAILBOXES, "mailboxes", "N", AT(mailboxes),
+	    "mailboxes; the same" },
+	{ ANNOTATIONS, "annotations", "SIZE", AT(annotations),
+	    "bytes of annotations; the same" },
 	{ MESSAGES, "messages", "N", AT(messages),
-	    "messages in 24 hours; none, any, or default" },
+	    "messages (account limit: in 24 hours); none, any, or default" },
 	{ RECIPIENTS, "recipients", "N", AT(recipients),
 	    "recipients outside in 24 hours; the same" },
 	{ MEMBERS, "members", "FILE", AT(members),
@@ -65,6 +72,8 @@ static const struct cli_option {
 	{ WHO, "who", "WHO", AT(who),
 	    "who may write to it: anyone, accounts (of this server), members" },
 	{ NOTE, "note", "TEXT", AT(note), "whom it is given to" },
+	{ FOR, "for", "LIST", AT(protocols),
+	    "imap, pop3, smtp, with commas between; all without it" },
 	{ REASON, "reason", "TEXT", AT(reason), "why" },
 	{ SENDER, "sender", "ADDRESS", AT(sender),
 	    "from this address, or @DOMAIN; <> is the null sender" },
@@ -119,6 +128,20 @@ static const struct command {
 	{ "account password", "ADDRESS", 1, 1, USUAL | PASSWORD,
 	    cli_account_password,
 	    "Set a password; sessions opened with the old one end." },
+	{ "account app-password", "add|list|revoke ADDRESS [ID]", 2, 3,
+	    USUAL | NOTE | FOR, cli_app_password,
+	    "Make a password for one program (it is told once; --for and "
+	    "--note say what for), list those an account has with their last "
+	    "use, or revoke one by its number: its sessions end." },
+	{ "account second-factor", "on|off|verify ADDRESS [CODE]", 2, 3,
+	    USUAL, cli_second_factor,
+	    "Ask for codes of an authenticator program beside an account's "
+	    "password. Once on, programs that read and send mail log in with "
+	    "app passwords only." },
+	{ "account referral", "ADDRESS [URL]", 1, 2, USUAL,
+	    cli_account_referral,
+	    "Tell who logs in to an account that it has moved to an imap:// "
+	    "URL; without one it is here again." },
 	{ "account forward", "ADDRESS [TARGET...]", 1, WORDS_MAX,
 	    USUAL | KEEP, cli_account_forward,
 	    "Send an account's mail on to other addresses, anywhere. Without "
@@ -220,6 +243,20 @@ static const struct command {
 	{ "check", "[DOMAIN]", 0, 1, USUAL | REPAIR, cli_check,
 	    "Verify everything stored; or, with a domain, what the DNS says "
 	    "of it: what is missing or wrong, and what that costs." },
+	{ "quota", "[ACCOUNT|DOMAIN]", 0, 1, USUAL, cli_quota,
+	    "Show what accounts and domains hold, and what they may." },
+	{ "quota set", "ACCOUNT|DOMAIN", 1, 1,
+	    USUAL | STORAGE | MESSAGES | MAILBOXES | ANNOTATIONS,
+	    cli_quota_set,
+	    "Limit what an account may hold, or all accounts of a domain "
+	    "together (storage and messages)." },
+	{ "annotation list", "", 0, 0, USUAL, cli_annotation_list,
+	    "List what mail clients are told of this server (METADATA)." },
+	{ "annotation set", "ENTRY [VALUE]", 1, 2, USUAL,
+	    cli_annotation_set,
+	    "Tell mail clients of this server: /shared/comment, or "
+	    "/shared/admin with a URL to reach you. Without a value it "
+	    "goes." },
 	{ "reload", "", 0, 0, USUAL, cli_reload,
 	    "Have a running server read its settings, certificate and keys "
 	    "again." },

@@ -29,7 +29,8 @@ struct cli {
 	const char *mailbox;		/* --mailbox, or NULL */
 	const char *hostname;		/* --hostname, or NULL */
 	const char *messages, *recipients;	/* --messages ...; or NULL */
-	const char *members, *who, *note, *reason;
+	const char *storage, *mailboxes, *annotations;	/* the same */
+	const char *members, *who, *note, *reason, *protocols;
 	const char *sender, *recipient, *destination, *older_than, *state;
 	bool json, repair, password_stdin, keep, all, now;
 	const char *words[WORDS_MAX];	/* what is no option */
@@ -48,6 +49,7 @@ cli_command cli_init, cli_domain_add, cli_domain_list, cli_domain_remove,
     cli_account_password, cli_account_forward, cli_account_limit,
     cli_alias_add, cli_alias_list, cli_alias_remove, cli_group_set,
     cli_group_join, cli_group_leave, cli_group_list, cli_group_remove,
+    cli_app_password, cli_second_factor, cli_account_referral,
     cli_mask_add, cli_mask_list, cli_mask_kill, cli_mask_revive,
     cli_suppress_add, cli_suppress_list, cli_suppress_remove, cli_status,
     cli_queue_list, cli_queue_table, cli_queue_show, cli_queue_retry,
@@ -56,7 +58,8 @@ cli_command cli_init, cli_domain_add, cli_domain_list, cli_domain_remove,
     cli_import_maildir, cli_import_mbox, cli_export_maildir, cli_export_mbox,
     cli_backup, cli_restore, cli_check, cli_check_store, cli_check_domain,
     cli_dns, cli_dkim_list, cli_dkim_rotate, cli_reload,
-    cli_tls_report;
+    cli_tls_report, cli_quota, cli_quota_set, cli_annotation_list,
+    cli_annotation_set;
 
 /* -- cli_store.c ------------------------------------------------------------ */
 /* Reach the store. EX_OK, or a status after saying why. */

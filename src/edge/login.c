@@ -10,24 +10,37 @@
 #include "base/clock.h"
 #include "base/secret.h"
 #include "io/fiber.h"
+#include "ipc/wire.h"
 #include "mail/encode.h"
 
 enum {
 	LOGIN_MEMORY = 128 << 10,	/* of one exchange, bytes */
 	BINDING_MAX = 64,		/* stream_channel_binding() */
+	WAIT_FIRST = 5, WAIT_LONGEST = 200,	/* ms */
 };
 
+/* What a mechanism needs to be offered. */
+static bool has_anything(const struct settings *, struct session *);
+static bool has_binding(const struct settings *, struct session *);
+static bool has_certificate(const struct settings *, struct session *);
+static bool has_tokens(const struct settings *, struct session *);
+
 /* What is offered, strongest first; -PLUS only where TLS gives a binding. */
-static const struct {
+static const struct mechanism {
 	const char *name;
-	bool binding;
+	bool (*offered)(const struct settings *, struct session *);
 } mechanisms[] = {
-	{ "SCRAM-SHA-256-PLUS", true  },
-	{ "SCRAM-SHA-256",      false },
-	{ "SCRAM-SHA-1-PLUS",   true  },
-	{ "SCRAM-SHA-1",        false },
-	{ "PLAIN",              false },
-	{ "LOGIN",              false },
+	{ "EXTERNAL",           has_certificate },
+	{ "SCRAM-SHA-512-PLUS", has_binding },
+	{ "SCRAM-SHA-512",      has_anything },
+	{ "SCRAM-SHA-256-PLUS", has_binding },
+	{ "SCRAM-SHA-256",      has_anything },
+	{ "SCRAM-SHA-1-PLUS",   has_binding },
+	{ "SCRAM-SHA-1",        has_anything },
+	{ "OAUTHBEARER",        has_tokens },
+	{ "XOAUTH2",            has_tokens },
+	{ "PLAIN",              has_anything },
+	{ "LOGIN",              has_anything },
 };
 
 /* One exchange under way. */
@@ -40,9 +53,35 @@ struct exchange {
 };
 
 static bool
-has_binding(struct session *session)
+has_anything(const struct settings *settings, struct session *session)
 {
+	(void)settings;
+	(void)session;
+	return true;
+}
+
+static bool
+has_binding(const struct settings *settings, struct session *session)
+{
+	(void)settings;
 	return stream_is_tls(session_stream(session));
+}
+
+static bool
+has_certificate(const struct settings *settings, struct session *session)
+{
+	struct stream_proof proof;
+
+	(void)settings;
+	return stream_client_proof(session_stream(session), &proof);
+}
+
+static bool
+has_tokens(const struct settings *settings, struct session *session)
+{
+	(void)session;
+	return settings->oauth_keys[0] != '\0' ||
+	    settings->oauth_introspection[0] != '\0';
 }
 
 bool
@@ -55,10 +94,11 @@ login_allowed(const struct settings *settings, struct session *session)
 }
 
 void
-login_mechanisms(struct text *out, struct session *session, const char *before)
+login_mechanisms(struct text *out, const struct settings *settings,
+    struct session *session, const char *before)
 {
 	for (size_t i = 0; i < ARRAY_LEN(mechanisms); i++) {
-		if (mechanisms[i].binding && !has_binding(session))
+		if (!mechanisms[i].offered(settings, session))
 			continue;
 		text_str(out, before);
 		text_str(out, mechanisms[i].name);
@@ -67,11 +107,12 @@ login_mechanisms(struct text *out, struct session *session, const char *before)
 
 /* The name as the table writes it, or NULL where it is not offered. */
 static const char *
-mechanism_find(struct session *session, struct span name)
+mechanism_find(const struct settings *settings, struct session *session,
+    struct span name)
 {
 	for (size_t i = 0; i < ARRAY_LEN(mechanisms); i++)
 		if (span_is_nocase(name, mechanisms[i].name) &&
-		    (!mechanisms[i].binding || has_binding(session)))
+		    mechanisms[i].offered(settings, session))
 			return mechanisms[i].name;
 	return NULL;
 }
@@ -86,6 +127,8 @@ result_to_login(enum result result)
 		return LOGIN_LOCKED;
 	case RESULT_INVALID:
 		return LOGIN_MALFORMED;
+	case RESULT_NOT_LOCAL:
+		return LOGIN_MOVED;
 	case RESULT_TEMPORARY:
 	case RESULT_FULL:
 	case RESULT_DAMAGED:
@@ -104,6 +147,19 @@ binding_of(struct exchange *x, const char *type, uint8_t room[BINDING_MAX])
 	    &n) == 1 ? span_of(room, n) : SPAN_EMPTY;
 }
 
+/* What proves who has a client certificate, for EXTERNAL. */
+static void
+add_proof(struct exchange *x, struct text *out)
+{
+	struct stream_proof p;
+
+	if (!stream_client_proof(session_stream(x->session), &p))
+		return;
+	client_proof_put(out, &(struct client_proof){ .chain = p.chain,
+	    .scheme = p.scheme, .transcript = p.transcript,
+	    .signature = p.signature });
+}
+
 static enum result
 begin(struct exchange *x, enum protocol service, const char *mechanism,
     bool has_initial, struct sasl_step_reply *reply)
@@ -120,13 +176,21 @@ begin(struct exchange *x, enum protocol service, const char *mechanism,
 		.peer = span_str(session_peer(x->session)->address),
 	};
 	struct sasl_start_reply first;
+	struct text evidence = TEXT_INIT(32 << 10);
+	int status;
 
-	if (call_sasl_start(x->store, x->arena, &request, &first) != 1)
+	if (strcmp(mechanism, "EXTERNAL") == 0)
+		add_proof(x, &evidence);
+	request.evidence = text_span(&evidence);
+	status = call_sasl_start(x->store, x->arena, &request, &first);
+	text_free(&evidence);
+	if (status != 1)
 		return RESULT_TEMPORARY;
 	*reply = (struct sasl_step_reply){
 		.result = first.result, .dialogue = first.dialogue,
 		.challenge = first.challenge, .grant = first.grant,
 		.login = first.login, .delay_ms = first.delay_ms,
+		.wait = first.wait, .why = first.why,
 	};
 	return reply->result;
 }
@@ -186,6 +250,26 @@ read_response(struct exchange *x, const struct login_line *line)
 	    LOGIN_MALFORMED;
 }
 
+/* Somebody else is asked: come again, soon at first. */
+static enum result
+come_again(struct exchange *x, struct sasl_step_reply *reply)
+{
+	enum result result = RESULT_CONTINUE;
+	int64_t pause = WAIT_FIRST;
+
+	text_clear(&x->decoded);
+	while (result == RESULT_CONTINUE && reply->wait) {
+		if (fiber_wait(clock_after(pause)) < 0) {
+			give_up(x);
+			return RESULT_TEMPORARY;
+		}
+		pause = MIN(pause * 2, WAIT_LONGEST);
+		arena_reset(x->arena);
+		result = step(x, reply);
+	}
+	return result;
+}
+
 /* Challenges and responses until the store has made up its mind. */
 static enum login_result
 converse(struct exchange *x, const struct login_line *line,
@@ -195,6 +279,10 @@ converse(struct exchange *x, const struct login_line *line,
 		enum login_result said;
 
 		x->dialogue = reply->dialogue;
+		if (reply->wait) {
+			result = come_again(x, reply);
+			continue;
+		}
 		send_challenge(line, reply->challenge);
 		said = read_response(x, line);
 		if (said != LOGIN_OK) {
@@ -251,6 +339,7 @@ run(struct exchange *x, enum protocol service, const char *mechanism,
 	enum result first = begin(x, service, mechanism, has_initial, &reply);
 	enum login_result result;
 
+	*out = (struct login){ .address = "" };
 	if (first == RESULT_CONTINUE && line == NULL) {
 		x->dialogue = reply.dialogue;
 		give_up(x);
@@ -259,20 +348,26 @@ run(struct exchange *x, enum protocol service, const char *mechanism,
 	result = converse(x, line, first, &reply);
 	if (result == LOGIN_OK)
 		result = finish(x, line, &reply, out);
-	else if (result != LOGIN_GONE)
+	else if (result != LOGIN_GONE) {
+		memcpy(out->why, reply.why.p != NULL ? reply.why.p : "",
+		    MIN(reply.why.n, sizeof(out->why) - 1));
+		if (result == LOGIN_DENIED && reply.why.n > 0)
+			result = LOGIN_REFUSED;
 		hold_back(reply.delay_ms);
+	}
 	secret_wipe(&reply.grant, sizeof(reply.grant));
 	return result;
 }
 
 enum login_result
-login_sasl(struct session *session, struct link *store,
-    enum protocol service, struct span mechanism, const struct span *initial,
-    const struct login_line *line, struct login *out)
+login_sasl(struct session *session, const struct settings *settings,
+    struct link *store, enum protocol service, struct span mechanism,
+    const struct span *initial, const struct login_line *line,
+    struct login *out)
 {
 	struct exchange x = { .session = session, .store = store,
 		.decoded = TEXT_INIT(LOGIN_LINE_MAX) };
-	const char *name = mechanism_find(session, mechanism);
+	const char *name = mechanism_find(settings, session, mechanism);
 	enum login_result result;
 
 	if (name == NULL)

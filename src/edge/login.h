@@ -25,6 +25,8 @@ enum login_result {
 	LOGIN_NO_MECHANISM,	/* not offered here and now */
 	LOGIN_TEMPORARY,	/* the store did not answer */
 	LOGIN_GONE,		/* the connection failed meanwhile */
+	LOGIN_REFUSED,		/* right, but not here: login.why says it */
+	LOGIN_MOVED,		/* right, but the account is at login.why */
 };
 
 /* How a protocol carries the exchange. */
@@ -42,22 +44,25 @@ struct login_line {
 struct login {
 	struct grant grant;
 	char address[512];	/* the account's own, canonical */
+	char why[1001];		/* for the person; or a URL */
 };
 
 /* May this session log in now, by what auth.require_tls says? */
 bool login_allowed(const struct settings *, struct session *);
 /* The mechanisms offered on this session, strongest first, each put after
- * `before`: login_mechanisms(out, session, " AUTH="). */
-void login_mechanisms(struct text *out, struct session *, const char *before);
+ * `before`: login_mechanisms(out, settings, session, " AUTH="). */
+void login_mechanisms(struct text *out, const struct settings *,
+    struct session *, const char *before);
 
 /*
- * The whole exchange, on a fiber. initial is the initial response in base64
+ * The whole exchange, on a fiber. *out is written in any case. initial is the initial response in base64
  * ("=" for an empty one), NULL when there was none. A failed login is held
  * back here for as long as the store says.
  */
-enum login_result login_sasl(struct session *, struct link *store,
-    enum protocol service, struct span mechanism, const struct span *initial,
-    const struct login_line *, struct login *out);
+enum login_result login_sasl(struct session *, const struct settings *,
+    struct link *store, enum protocol service, struct span mechanism,
+    const struct span *initial, const struct login_line *,
+    struct login *out);
 
 /* A name and a password (IMAP LOGIN, POP3 USER and PASS). */
 enum login_result login_password(struct session *, struct link *store,

@@ -64,7 +64,14 @@ write_request(struct stream *s, const struct http_request *r)
 	stream_printf(s, "%s %.*s HTTP/1.1\r\nHost: %.*s\r\n", r->method,
 	    SPAN_ARG(r->path), SPAN_ARG(r->host));
 	stream_str(s, "User-Agent: Postrider/" POSTRIDER_VERSION "\r\n"
-	    "Accept: */*\r\nConnection: close\r\n");
+	    "Connection: close\r\n");
+	stream_printf(s, "Accept: %.*s\r\n",
+	    SPAN_ARG(r->accept.n > 0 ? r->accept : SPAN("*/*")));
+	if (r->authorization.n > 0) {
+		stream_str(s, "Authorization: ");
+		stream_write(s, r->authorization);
+		stream_str(s, "\r\n");
+	}
 	if (r->body.n > 0)
 		stream_printf(s, "Content-Type: %.*s\r\n"
 		    "Content-Length: %zu\r\n", SPAN_ARG(r->type), r->body.n);

@@ -18,6 +18,8 @@ struct http_request {
 	struct span path;
 	struct span type;		/* of the body */
 	struct span body;
+	struct span accept;		/* "" anything */
+	struct span authorization;	/* "Basic ..."; "" none */
 };
 
 /* Where a connection failed, and how. */

@@ -6,6 +6,7 @@
  */
 #include "edge/login.h"
 #include "imap/imap_command.h"
+#include "imap/imap_notify.h"
 
 #define NOBODY	IMAP_GREETED
 #define USER	(IMAP_AUTHENTICATED | IMAP_SELECTED)
@@ -23,7 +24,7 @@ static void
 add_mechanisms(struct imap_session *s, struct text *out)
 {
 	if (login_allowed(imap_settings(), s->io))
-		login_mechanisms(out, s->io, " AUTH=");
+		login_mechanisms(out, imap_settings(), s->io, " AUTH=");
 	else
 		text_str(out, " LOGINDISABLED");
 }
@@ -56,6 +57,7 @@ static const struct capability {
 	{ "LANGUAGE",		ANY,	0,	NULL },
 	{ "UNAUTHENTICATE",	USER,	0,	NULL },
 	{ "COMPRESS=DEFLATE",	USER,	0,	NULL },
+	{ "LOGIN-REFERRALS",	NOBODY,	0,	NULL },
 	{ "INPROGRESS",		USER,	0,	NULL },
 	{ "IDLE",		USER,	0,	NULL },
 	{ "UIDPLUS",		USER,	0,	NULL },
@@ -63,6 +65,7 @@ static const struct capability {
 	{ "CHILDREN",		USER,	0,	NULL },
 	{ "UNSELECT",		USER,	0,	NULL },
 	{ "CONDSTORE",		USER,	IMAP_CONDSTORE,	NULL },
+	{ "QRESYNC",		USER,	IMAP_CONDSTORE | IMAP_QRESYNC, NULL },
 	{ "MOVE",		USER,	0,	NULL },
 	{ "SPECIAL-USE",	USER,	0,	NULL },
 	{ "CREATE-SPECIAL-USE",	USER,	0,	NULL },
@@ -74,6 +77,23 @@ static const struct capability {
 	{ "OBJECTID",		USER,	0,	NULL },
 	{ "SAVEDATE",		USER,	0,	NULL },
 	{ "APPENDLIMIT",	USER,	0,	add_append_limit },
+	{ "METADATA",		USER,	IMAP_METADATA,	NULL },
+	{ "LIST-METADATA",	USER,	0,	NULL },
+	{ "QUOTA",		USER,	0,	NULL },
+	{ "QUOTA=RES-STORAGE",	USER,	0,	NULL },
+	{ "QUOTA=RES-MESSAGE",	USER,	0,	NULL },
+	{ "QUOTA=RES-MAILBOX",	USER,	0,	NULL },
+	{ "QUOTA=RES-ANNOTATION-STORAGE", USER,	0,	NULL },
+	{ "QUOTASET",		USER,	0,	NULL },
+	{ "NOTIFY",		USER,	0,	NULL },
+	{ "MULTIAPPEND",	USER,	0,	NULL },
+	{ "CATENATE",		USER,	0,	NULL },
+	{ "BINARY",		USER,	0,	NULL },
+	{ "REPLACE",		USER,	0,	NULL },
+	{ "URLAUTH",		USER,	0,	NULL },
+	{ "URL-PARTIAL",	USER,	0,	NULL },
+	{ "PREVIEW",		USER,	0,	NULL },
+	{ "UTF8=ACCEPT",	USER,	IMAP_UTF8,	NULL },
 };
 
 void
@@ -145,6 +165,8 @@ imap_enable(struct imap_task *t)
 		return imap_bad_syntax(t);
 	}
 	imap_turn_on(t->s, enables);
+	if ((enables & IMAP_METADATA) != 0)
+		imap_notify_metadata(t);
 	stream_write(t->s->stream, text_span(&line));
 	text_free(&line);
 	return imap_ok("Enabled");

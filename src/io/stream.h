@@ -108,6 +108,18 @@ struct span stream_tls_info(struct stream *);
 int  stream_channel_binding(struct stream *, const char *type,
     uint8_t *out, size_t *n);
 
+/*
+ * The certificate that a client logs in with, and what proves that it has
+ * its key: valid as long as the stream. False: it showed none that holds.
+ */
+struct stream_proof {
+	struct span chain;		/* DER, one behind the other */
+	uint32_t scheme;		/* RFC 8446 4.2.3 */
+	struct span transcript;		/* the hash that was signed */
+	struct span signature;
+};
+bool stream_client_proof(const struct stream *, struct stream_proof *);
+
 /* -- compression as a layer ---- */
 /*
  * Raw deflate (RFC 1951) both ways from now on, after flushing; what is at

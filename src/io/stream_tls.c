@@ -20,6 +20,7 @@
 
 #include "io/stream_layer.h"
 #include "io/tls_impl.h"
+#include "io/tls_proof.h"
 
 enum { INFO_ROOM = 120 };
 
@@ -30,6 +31,7 @@ struct tls {
 	bool handshaken;
 	int error;		/* errno of the socket */
 	struct tls_meeting *meeting;	/* we are the client */
+	struct tls_proof *proof;	/* of the client; NULL: none */
 	char info[INFO_ROOM];
 };
 
@@ -200,6 +202,7 @@ tls_free(struct stream *s)
 
 	SSL_free(t->ssl);
 	tls_meeting_free(&t->meeting);
+	tls_proof_free(&t->proof);
 	free(t);
 }
 
@@ -301,11 +304,20 @@ stream_start_tls(struct stream *s, struct tls_server *server,
     monotime_t deadline)
 {
 	struct tls *t = put_layer(s, SSL_new(tls_server_context(server)));
+	int done;
 
 	if (t == NULL)
 		return -1;
 	SSL_set_accept_state(t->ssl);
-	return handshake(s, deadline);
+	if (tls_server_asks_clients(server))
+		t->proof = tls_proof_new(t->ssl);
+	done = handshake(s, deadline);
+	if (t->proof != NULL && !(done == 1 &&
+	    tls_proof_finish(t->proof, t->ssl))) {
+		SSL_set_msg_callback(t->ssl, NULL);
+		tls_proof_free(&t->proof);
+	}
+	return done;
 }
 
 int
@@ -348,6 +360,15 @@ const char *
 stream_tls_failure(const struct stream *s)
 {
 	return s->tls_failure != NULL ? s->tls_failure : "";
+}
+
+bool
+stream_client_proof(const struct stream *s, struct stream_proof *out)
+{
+	if (s->tls == NULL || s->tls->proof == NULL)
+		return false;
+	tls_proof_show(s->tls->proof, out);
+	return true;
 }
 
 /* RFC 9266 4.2: only where the master secret is bound to the handshake. */

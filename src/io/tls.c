@@ -38,6 +38,7 @@
 struct tls_server {
 	SSL_CTX *context;
 	unsigned references;
+	bool asks_clients;		/* for a certificate */
 };
 
 /* -- the library ---- */
@@ -174,6 +175,40 @@ set_certificate(SSL_CTX *c, const struct tls_options *o, struct text *why)
 	return done;
 }
 
+/* What is shown is judged by who lets it log in; nothing is refused here. */
+static int
+let_pass(int good, X509_STORE_CTX *c)
+{
+	(void)good;
+	(void)c;
+	return 1;
+}
+
+static bool
+set_client_authorities(SSL_CTX *c, struct span pem, struct text *why)
+{
+	BIO *in = BIO_new_mem_buf(pem.p, (int)pem.n);
+	X509_STORE *trusted = SSL_CTX_get_cert_store(c);
+	X509 *one;
+	int count = 0;
+
+	must(in != NULL);
+	while ((one = PEM_read_bio_X509(in, NULL, NULL, NULL)) != NULL) {
+		must(X509_STORE_add_cert(trusted, one) == 1);
+		must(SSL_CTX_add_client_CA(c, one) == 1);
+		X509_free(one);
+		count++;
+	}
+	BIO_free(in);
+	ERR_clear_error();
+	if (count == 0) {
+		text_str(why, "no authority for clients can be read");
+		return false;
+	}
+	SSL_CTX_set_verify(c, SSL_VERIFY_PEER, let_pass);
+	return true;
+}
+
 struct tls_server *
 tls_server_new(const struct tls_options *o, struct text *why)
 {
@@ -184,13 +219,16 @@ tls_server_new(const struct tls_options *o, struct text *why)
 	    SSL_OP_PRIORITIZE_CHACHA);
 	must(SSL_CTX_set1_sigalgs_list(c, SIGNATURES) == 1);
 	set_resumption(c, o);
-	if (!set_protocol(c, o, why) || !set_certificate(c, o, why)) {
+	if (!set_protocol(c, o, why) || !set_certificate(c, o, why) ||
+	    (o->client_authorities_pem.n > 0 && !set_client_authorities(c,
+	    o->client_authorities_pem, why))) {
 		SSL_CTX_free(c);
 		return NULL;
 	}
 	s = xcalloc(1, sizeof(*s));
 	s->context = c;
 	s->references = 1;
+	s->asks_clients = o->client_authorities_pem.n > 0;
 	return s;
 }
 
@@ -212,6 +250,12 @@ tls_server_free(struct tls_server **p)
 		return;
 	SSL_CTX_free(s->context);
 	free(s);
+}
+
+bool
+tls_server_asks_clients(const struct tls_server *s)
+{
+	return s->asks_clients;
 }
 
 SSL_CTX *

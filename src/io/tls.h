@@ -36,6 +36,8 @@ typedef int tls_sign_fn(void *arg, const uint8_t key[32],
     size_t room);
 
 struct tls_options {
+	/* Whose certificates clients may log in with; "": none are asked for. */
+	struct span client_authorities_pem;
 	struct span chain_pem;		/* leaf first */
 	const char *min_version;	/* "1.2" or "1.3" */
 	const char *ciphers;		/* of TLS 1.2; NULL: ours */

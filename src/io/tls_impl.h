@@ -25,6 +25,7 @@ int tls_public_id(EVP_PKEY *, uint8_t out[32]);
 EVP_PKEY *tls_provider_key(EVP_PKEY *public_key, tls_sign_fn *sign, void *arg);
 
 SSL_CTX *tls_server_context(struct tls_server *);
+bool tls_server_asks_clients(const struct tls_server *);
 /* What servers and clients have in common. */
 SSL_CTX *tls_context(const SSL_METHOD *);
 

@@ -39,9 +39,21 @@ enum result {
 	RESULT_CONFLICT, RESULT_FULL,	/* the disk */
 	RESULT_TEMPORARY, RESULT_DAMAGED,
 	RESULT_FORBIDDEN,	/* their rights on the mailbox do not suffice */
+	RESULT_OVERQUOTA,	/* of an account, or its domain */
 	RESULTS
 };
 const char *result_name(enum result);
+
+/* What an app password is good for, bits. */
+enum {
+	APP_IMAP = 1 << 0, APP_POP3 = 1 << 1, APP_SMTP = 1 << 2,
+	APP_ALL = (1 << 3) - 1,
+};
+
+enum second_factor_action {
+	SECOND_FACTOR_ON, SECOND_FACTOR_OFF, SECOND_FACTOR_VERIFY,
+	SECOND_FACTOR_ACTIONS
+};
 
 /* Message flags. Keywords of a mailbox take the bits from FLAG_KEYWORD_0. */
 #define FLAG_SEEN	(UINT64_C(1) << 0)
@@ -62,6 +74,9 @@ enum {
 	USE_TRASH = 1 << 6,
 };
 
+/* What account_changed tells of. */
+enum account_change { ACCOUNT_NAMES_CHANGED, ACCOUNT_METADATA_CHANGED };
+
 /* What the index can be asked for: where in a message the words stand. */
 enum index_field {
 	INDEX_TEXT,		/* header (names and all) or body */
@@ -70,6 +85,8 @@ enum index_field {
 	INDEX_HEADER,		/* the value of any other field */
 	INDEX_FIELDS
 };
+
+enum index_work { INDEX_NOTHING, INDEX_BUILD, INDEX_MERGE, INDEX_WORKS };
 
 /* Rights on a mailbox (RFC 4314), bits. */
 enum {
@@ -135,6 +152,9 @@ enum queue_action {
 	QUEUE_ACTIONS
 };
 
+/* Whose a mailbox is, as the account sees it. */
+enum mailbox_place { PLACE_OWN, PLACE_OTHER_USERS, PLACE_SHARED };
+
 enum { GROUP_ANYONE, GROUP_ACCOUNTS, GROUP_MEMBERS, GROUP_WHOS };
 
 enum dkim_algorithm { DKIM_RSA_SHA256, DKIM_ED25519_SHA256, DKIM_ALGORITHMS };
@@ -146,7 +166,7 @@ enum dns_type {
 
 enum {
 	DIRECTORY_DOMAINS, DIRECTORY_ACCOUNTS, DIRECTORY_ALIASES,
-	DIRECTORY_GROUPS, DIRECTORY_FORWARDS,
+	DIRECTORY_GROUPS, DIRECTORY_FORWARDS, DIRECTORY_SHARED,
 };
 
 struct grant { uint8_t b[80]; };	/* opaque outside the store */

@@ -590,6 +590,29 @@ server_note_mailbox_changed(struct server *s, uint64_t link,
 }
 
 int
+server_note_account_changed(struct server *s, uint64_t link,
+    const struct account_changed_note *changed)
+{
+	return note(s, link, VERB_account_changed, changed);
+}
+
+int
+server_note_index_work(struct server *s, uint64_t link)
+{
+	struct index_work_note work = { 0 };
+
+	return note(s, link, VERB_index_work, &work);
+}
+
+int
+server_note_token_waits(struct server *s, uint64_t link)
+{
+	struct token_waits_note waits = { 0 };
+
+	return note(s, link, VERB_token_waits, &waits);
+}
+
+int
 server_note_queue_ready(struct server *s, uint64_t link)
 {
 	struct queue_ready_note ready = { 0 };

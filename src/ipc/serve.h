@@ -91,6 +91,10 @@ size_t server_busy(const struct server *);
  */
 int  server_note_mailbox_changed(struct server *, uint64_t link,
     const struct mailbox_changed_note *);
+int  server_note_account_changed(struct server *, uint64_t link,
+    const struct account_changed_note *);
 int  server_note_queue_ready(struct server *, uint64_t link);
+int  server_note_token_waits(struct server *, uint64_t link);
+int  server_note_index_work(struct server *, uint64_t link);
 
 #endif

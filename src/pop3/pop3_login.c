@@ -12,9 +12,22 @@
 #include "edge/login.h"
 #include "pop3/pop3_impl.h"
 
+/* What there is to say besides; false: nothing. */
+static bool
+say_why(struct pop3 *p, enum login_result result, const struct login *login)
+{
+	if (result != LOGIN_REFUSED && result != LOGIN_MOVED)
+		return false;
+	stream_printf(p->stream, "-ERR [AUTH] %s%s\r\n",
+	    result == LOGIN_MOVED ? "The account is elsewhere: " : "",
+	    login->why);
+	return true;
+}
+
 /* One log line and one answer for a login that failed. */
 static void
-login_failed(struct pop3 *p, enum login_result result, struct span user)
+login_failed(struct pop3 *p, enum login_result result,
+    const struct login *login, struct span user)
 {
 	static const char *const texts[] = {
 		[LOGIN_DENIED] = "[AUTH] Wrong user name or password",
@@ -35,8 +48,10 @@ login_failed(struct pop3 *p, enum login_result result, struct span user)
 	    log_text("user", user),
 	    log_str("peer", session_peer(p->session)->address),
 	    log_int("reason", result));
-	pop3_err(p, texts[result]);
-	if ((result == LOGIN_DENIED || result == LOGIN_LOCKED) &&
+	if (!say_why(p, result, login))
+		pop3_err(p, texts[result]);
+	if ((result == LOGIN_DENIED || result == LOGIN_LOCKED ||
+	    result == LOGIN_REFUSED) &&
 	    ++p->failures >= pop3_settings()->auth_max_failures)
 		p->closing = true;
 }
@@ -64,7 +79,7 @@ void
 pop3_pass(struct pop3 *p, const struct pop3_command *c)
 {
 	enum login_result result;
-	struct login login;
+	struct login login = { .address = "" };
 
 	if (!may_log_in(p))
 		return;
@@ -77,7 +92,7 @@ pop3_pass(struct pop3 *p, const struct pop3_command *c)
 	if (result == LOGIN_OK)
 		pop3_maildrop_enter(p, &login);
 	else
-		login_failed(p, result, span_str(p->user));
+		login_failed(p, result, &login, span_str(p->user));
 	secret_wipe(&login, sizeof(login));
 	free(p->user);
 	p->user = NULL;
@@ -117,13 +132,14 @@ pop3_auth(struct pop3 *p, const struct pop3_command *c)
 {
 	const struct login_line line = { sasl_challenge, sasl_response, p };
 	enum login_result result;
-	struct login login;
+	struct login login = { .address = "" };
 
 	if (c->argument.n == 0) {	/* RFC 1734 clients ask for a list */
 		struct text list = TEXT_INIT(1024);
 
 		if (login_allowed(pop3_settings(), p->session))
-			login_mechanisms(&list, p->session, "\r\n");
+			login_mechanisms(&list, pop3_settings(), p->session,
+			    "\r\n");
 		stream_str(p->stream, "+OK Mechanisms follow");
 		stream_write(p->stream, text_span(&list));
 		stream_str(p->stream, "\r\n.\r\n");
@@ -132,12 +148,12 @@ pop3_auth(struct pop3 *p, const struct pop3_command *c)
 	}
 	if (!may_log_in(p))
 		return;
-	result = login_sasl(p->session, pop3_store(), PROTOCOL_POP3,
-	    c->argument, c->has_second ? &c->second : NULL, &line, &login);
+	result = login_sasl(p->session, pop3_settings(), pop3_store(),
+	    PROTOCOL_POP3, c->argument, c->has_second ? &c->second : NULL, &line, &login);
 	if (result == LOGIN_OK)
 		pop3_maildrop_enter(p, &login);
 	else
-		login_failed(p, result, c->argument);
+		login_failed(p, result, &login, c->argument);
 	secret_wipe(&login, sizeof(login));
 }
 
@@ -191,7 +207,7 @@ capa_login(struct pop3 *p)
 	    p->state == POP3_AUTHORIZATION)
 		stream_str(p->stream, "STLS\r\n");
 	if (login_allowed(pop3_settings(), p->session)) {
-		login_mechanisms(&sasl, p->session, " ");
+		login_mechanisms(&sasl, pop3_settings(), p->session, " ");
 		stream_str(p->stream, "USER\r\nSASL");
 		stream_write(p->stream, text_span(&sasl));
 		stream_str(p->stream, "\r\n");

@@ -11,11 +11,10 @@ enum { ADDRESSES_MAX = 8 };
 
 /* Half of them at most IPv6; *why when there is none. */
 static size_t
-find_addresses(struct span host, struct arena *arena,
+find_addresses(struct span host, bool anywhere, struct arena *arena,
     struct ip_address out[ADDRESSES_MAX], struct text *why)
 {
 	static const int families[] = { AF_INET6, AF_INET };
-	bool anywhere = relay_settings()->relay_local_addresses;
 	struct resolve_answer a = { .why = SPAN_EMPTY };
 	size_t count = 0;
 
@@ -34,15 +33,32 @@ find_addresses(struct span host, struct arena *arena,
 	return count;
 }
 
-struct stream *
-relay_web_open(struct span host, uint16_t port, const struct tls_peer *peer,
-    monotime_t deadline, struct arena *arena, struct http_failure *failure)
+static struct stream *
+web_open(struct span host, bool anywhere, uint16_t port,
+    const struct tls_peer *peer, monotime_t deadline, struct arena *arena,
+    struct http_failure *failure)
 {
 	struct ip_address list[ADDRESSES_MAX];
 	size_t n;
 
 	failure->in_tls = false;
-	n = find_addresses(host, arena, list, &failure->why);
+	n = find_addresses(host, anywhere, arena, list, &failure->why);
 	return n == 0 ? NULL : http_connect(list, n, port, relay_tls, peer,
 	    deadline, failure);
+}
+
+struct stream *
+relay_web_open(struct span host, uint16_t port, const struct tls_peer *peer,
+    monotime_t deadline, struct arena *arena, struct http_failure *failure)
+{
+	return web_open(host, relay_settings()->relay_local_addresses, port,
+	    peer, deadline, arena, failure);
+}
+
+struct stream *
+relay_web_open_any(struct span host, uint16_t port,
+    const struct tls_peer *peer, monotime_t deadline, struct arena *arena,
+    struct http_failure *failure)
+{
+	return web_open(host, true, port, peer, deadline, arena, failure);
 }

@@ -85,6 +85,22 @@ tell_certificate(struct child *c)
 	tell(c, VERB_certificate, &chain);	/* empty: no TLS */
 }
 
+/* Tokens are judged by the store alone. */
+static void
+tell_login(struct child *c)
+{
+	struct outside *have = &household.outside;
+	struct login_trust_note trust = {
+		.authorities = BLOB_OF(text_span(&have->client_authorities)),
+		.token_keys = BLOB_OF(c->role->bit == STORE ?
+		    text_span(&have->token_keys) : SPAN_EMPTY) };
+	struct token_secret_note secret = {
+		.secret = text_span(&have->token_secret) };
+
+	tell(c, VERB_login_trust, &trust);
+	tell(c, VERB_token_secret, &secret);
+}
+
 /* Passwords are for the one who logs in with them. */
 static void
 tell_outside(struct child *c)
@@ -98,6 +114,7 @@ tell_outside(struct child *c)
 
 	tell(c, VERB_trust, &trust);
 	tell(c, VERB_routes, &routes);
+	tell_login(c);
 }
 
 static void

@@ -166,6 +166,13 @@ take_note(enum verb verb, const union any_message *m)
 	case VERB_routes:
 		TELL(routes, m->routes_note.routes.bytes);
 		break;
+	case VERB_login_trust:
+		TELL(login_trust, m->login_trust_note.authorities.bytes,
+		    m->login_trust_note.token_keys.bytes);
+		break;
+	case VERB_token_secret:
+		TELL(token_secret, m->token_secret_note.secret);
+		break;
 	case VERB_dns_setup:
 		TELL(dns_setup, m->dns_setup_note.resolv_conf.bytes,
 		    m->dns_setup_note.trust_anchor.bytes,

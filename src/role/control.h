@@ -31,6 +31,9 @@ struct role_events {
 	void (*grant_key)(struct span);
 	void (*trust)(struct span authorities);
 	void (*routes)(struct span encoded);	/* base/routes.h */
+	/* Clients' certificates (PEM), keys of tokens (a JWK set). */
+	void (*login_trust)(struct span authorities, struct span token_keys);
+	void (*token_secret)(struct span);
 	/* Files of the system, after each of the settings. */
 	void (*dns_setup)(struct span resolv_conf, struct span trust_anchor,
 	    struct span root_hints);
@@ -41,7 +44,7 @@ struct role_events {
 	void (*stop)(int64_t grace_ms);	/* end, and say control_done() */
 };
 extern const struct role_events edge_events, store_events, signer_events,
-    metrics_events, relay_events, resolver_events;
+    metrics_events, relay_events, resolver_events, index_events;
 
 const struct control *control_self(void);
 void control_ready(void);

@@ -5,10 +5,11 @@
 #include "base/log.h"
 #include "base/routes.h"
 #include "role/datadir.h"
+#include "store/jwt.h"
 
 #include <stdio.h>
 
-enum { AUTHORITIES_MAX = 4 << 20 };
+enum { AUTHORITIES_MAX = 4 << 20, TOKEN_SECRET_MAX = 1024 };
 
 /*
  * Without authorities TLS still encrypts, and DANE needs none: mail goes
@@ -71,14 +72,62 @@ read_routes(int directory, const char *config, struct outside *out,
 	return done;
 }
 
+/* All of a file that a setting names; none is fine. 1; 0 and *why. */
+static int
+read_whole(int directory, const char *setting, const char *path,
+    struct text *out, struct text *why)
+{
+	if (*path == '\0' || datadir_read(directory, path, out) == 1)
+		return 1;
+	text_printf(why, "%s: %s: %s", setting, path,
+	    strerrordesc_np(errno));
+	return 0;
+}
+
+/* Who logs in is not left to chance: what cannot be read is an error. */
+static int
+read_login(int directory, const struct settings *s, struct outside *out,
+    struct text *why)
+{
+	struct text file = TEXT_INIT(64 << 10);
+	struct jwk_set *keys = NULL;
+	struct span line;
+	int done = read_whole(directory, "tls.client_ca", s->tls_client_ca,
+	    &out->client_authorities, why);
+
+	if (done == 1)
+		done = read_whole(directory, "oauth.keys", s->oauth_keys,
+		    &out->token_keys, why);
+	if (done == 1 && out->token_keys.n > 0) {
+		text_printf(why, "oauth.keys: ");
+		keys = jwk_set_read(text_span(&out->token_keys), why);
+		if (keys != NULL && jwk_set_count(keys) == 0)
+			text_str(why, "no key in it can be used");
+		done = jwk_set_count(keys) > 0;
+		if (done == 1)
+			text_clear(why);
+		jwk_set_free(&keys);
+	}
+	if (done == 1)
+		done = read_whole(directory, "oauth.client_secret",
+		    s->oauth_client_secret, &file, why);
+	span_cut(text_span(&file), '\n', &line);
+	text_add(&out->token_secret, span_chomp(line));
+	text_wipe(&file);
+	return done;
+}
+
 int
 outside_load(int directory, const struct settings *s, const char *config,
     struct outside *out, struct text *why)
 {
 	struct outside fresh = { TEXT_INIT(AUTHORITIES_MAX),
-	    TEXT_INIT(1 << 20), TEXT_INIT(1 << 20) };
+	    TEXT_INIT(1 << 20), TEXT_INIT(1 << 20),
+	    TEXT_INIT(AUTHORITIES_MAX), TEXT_INIT(1 << 20),
+	    TEXT_INIT(TOKEN_SECRET_MAX) };
 
-	if (read_routes(directory, config, &fresh, why) != 1) {
+	if (read_routes(directory, config, &fresh, why) != 1 ||
+	    read_login(directory, s, &fresh, why) != 1) {
 		outside_free(&fresh);
 		return 0;
 	}
@@ -94,4 +143,7 @@ outside_free(struct outside *o)
 	text_free(&o->authorities);
 	text_wipe(&o->routes);
 	text_free(&o->routes_public);
+	text_free(&o->client_authorities);
+	text_free(&o->token_keys);
+	text_wipe(&o->token_secret);
 }

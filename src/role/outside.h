@@ -1,7 +1,9 @@
 /*
  * outside.h - what the supervisor reads for those who send mail: the
  * authorities that certificates are checked against, and the routes with
- * their passwords.
+ * their passwords; and for those who log in without one: the authorities of
+ * clients' certificates, the keys of access tokens, and with what the server
+ * of such tokens is asked.
  */
 #ifndef ROLE_OUTSIDE_H
 #define ROLE_OUTSIDE_H
@@ -13,6 +15,9 @@ struct outside {
 	struct text authorities;	/* PEM; empty: none are known */
 	struct text routes;		/* base/routes.h, with passwords */
 	struct text routes_public;	/* the same without */
+	struct text client_authorities;	/* PEM; empty: no certificate logs in */
+	struct text token_keys;		/* JWK set; empty: none */
+	struct text token_secret;
 };
 
 /*

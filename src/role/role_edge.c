@@ -70,9 +70,9 @@ spoken_on(enum protocol p)
 }
 
 static struct {
-	struct link *store, *signer, *resolver;
+	struct link *store, *signer, *resolver, *index;
 	struct tls_server *tls;		/* NULL: there is none */
-	struct text chain;
+	struct text chain, client_authorities;
 	uint8_t ticket_key[80];
 	struct {
 		const struct spoken *what;
@@ -82,7 +82,10 @@ static struct {
 	size_t port_count;
 	bool started;
 	struct timer gauges;
-} edge = { .chain = { .limit = 1 << 20 } };
+} edge = {
+	.chain = { .limit = 1 << 20 },
+	.client_authorities = { .limit = 4 << 20 },
+};
 
 static const struct settings *
 now(void *arg)
@@ -144,6 +147,7 @@ renew_tls(void)
 	struct text why = TEXT_INIT(1024);
 	struct tls_options options = {
 		.chain_pem = text_span(&edge.chain),
+		.client_authorities_pem = text_span(&edge.client_authorities),
 		.min_version = s->tls_min_version,
 		.ciphers = *s->tls_ciphers == '\0' ? NULL : s->tls_ciphers,
 		.sign = sign,
@@ -183,6 +187,17 @@ on_certificate(struct span chain, struct span ticket_key)
 }
 
 /* ---- ports ------------------------------------------------------------- */
+
+/* access alone hears of it: whose certificates are worth asking for. */
+static void
+on_login_trust(struct span authorities, struct span token_keys)
+{
+	(void)token_keys;
+	text_clear(&edge.client_authorities);
+	text_add(&edge.client_authorities, authorities);
+	if (edge.chain.n > 0)
+		renew_tls();
+}
 
 static bool
 is_proxied(void *arg, const char *address)
@@ -248,6 +263,8 @@ on_peer(enum role_bit role, unsigned instance, int fd)
 		link_attach(edge.signer, fd);
 	else if (role == RESOLVER && edge.resolver != NULL)
 		link_attach(edge.resolver, fd);
+	else if (role == INDEX && edge.index != NULL)
+		link_attach(edge.index, fd);
 	else
 		close(fd);
 }
@@ -281,6 +298,7 @@ make_links(enum role_bit self)
 	smtp_setup(&smtp);
 	if (self != ACCESS)
 		return;
+	edge.index = imap.index = link_new(self, INDEX);
 	imap_setup(&imap);
 	pop3_setup(&pop3);
 	link_on_attach(edge.store, on_store_attached, NULL);
@@ -353,6 +371,7 @@ on_stop(int64_t grace_ms)
 const struct role_events edge_events = {
 	.settings = on_settings,
 	.certificate = on_certificate,
+	.login_trust = on_login_trust,
 	.listen = on_listen,
 	.peer = on_peer,
 	.start = on_start,

@@ -12,6 +12,7 @@
 #include "relay/relay.h"
 #include "relay/relay_sign.h"
 #include "relay/relay_target.h"
+#include "relay/relay_token.h"
 #include "role/control.h"
 #include "verify/resolve.h"
 
@@ -42,9 +43,18 @@ on_queue_ready(void *arg, const void *note)
 }
 
 static void
+on_token_waits(void *arg, const void *note)
+{
+	(void)arg;
+	(void)note;
+	relay_token_ask();
+}
+
+static void
 on_store_attached(void *arg)
 {
 	(void)arg;
+	relay_token_ask();
 	relay_store_attached();
 }
 
@@ -60,6 +70,8 @@ on_settings(const struct settings *s)
 		here.resolver = link_new(RELAY, RESOLVER);
 		link_on_note(here.store, VERB_queue_ready, on_queue_ready,
 		    NULL);
+		link_on_note(here.store, VERB_token_waits,
+		    on_token_waits, NULL);
 		link_on_attach(here.store, on_store_attached, NULL);
 		resolve_setup(here.resolver);
 		relay_sign_setup(here.signer);
@@ -101,6 +113,7 @@ on_start(void)
 	here.gauges.fn = on_gauges;
 	on_gauges(&here.gauges);
 	relay_start();
+	relay_token_start();
 	control_ready();
 }
 
@@ -115,6 +128,7 @@ static void
 on_stop(int64_t grace_ms)
 {
 	timer_clear(&here.gauges);
+	relay_token_stop();
 	relay_stop(grace_ms, on_stopped, NULL);
 }
 
@@ -123,6 +137,7 @@ const struct role_events relay_events = {
 	.settings = on_settings,
 	.trust = relay_take_authorities,
 	.routes = relay_take_routes,
+	.token_secret = relay_take_token_secret,
 	.peer = on_peer,
 	.start = on_start,
 	.stop = on_stop,

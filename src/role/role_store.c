@@ -32,9 +32,13 @@ static struct {
 	struct server *server;
 	uint8_t grant_key[32];
 	struct routes *routes;		/* until the store is open */
+	struct text authorities, token_keys;
 	struct pending pending[PENDING_MAX];
 	size_t pending_count;
-} here;
+} here = {
+	.authorities = { .limit = 4 << 20 },
+	.token_keys = { .limit = 1 << 20 },
+};
 
 /* ---- what the supervisor tells ----------------------------------------- */
 
@@ -80,6 +84,18 @@ on_routes(struct span encoded)
 		    log_text("error", text_span(&why)));
 	text_free(&why);
 	hand_routes_on();
+}
+
+/* Before the store is open, what is told is kept for it. */
+static void
+on_login_trust(struct span authorities, struct span token_keys)
+{
+	text_clear(&here.authorities);
+	text_add(&here.authorities, authorities);
+	text_clear(&here.token_keys);
+	text_add(&here.token_keys, token_keys);
+	if (here.store != NULL)
+		store_set_login_trust(here.store, authorities, token_keys);
 }
 
 static void
@@ -129,6 +145,8 @@ on_start(void)
 		control_fail("store.open", text_span(&why));
 	text_free(&why);
 	hand_routes_on();
+	store_set_login_trust(here.store, text_span(&here.authorities),
+	    text_span(&here.token_keys));
 	here.server = server_new(STORE, &store_handlers, here.store);
 	store_set_server(here.store, here.server);
 	if (server_start_threads(here.server,
@@ -171,6 +189,7 @@ const struct role_events store_events = {
 	.settings = on_settings,
 	.grant_key = on_grant_key,
 	.routes = on_routes,
+	.login_trust = on_login_trust,
 	.listen = on_listen,
 	.peer = on_peer,
 	.start = on_start,

@@ -65,6 +65,8 @@ failed(struct smtp *s, enum login_result result, struct span mechanism)
 		[LOGIN_NO_MECHANISM] = REPLY_NO_MECHANISM,
 		[LOGIN_TEMPORARY] = REPLY_LOGIN_AWAY,
 		[LOGIN_GONE] = REPLY_GONE,
+		[LOGIN_REFUSED] = REPLY_LOGIN_REFUSED,
+		[LOGIN_MOVED] = REPLY_LOGIN_MOVED,
 	};
 
 	if (result == LOGIN_GONE)
@@ -74,7 +76,8 @@ failed(struct smtp *s, enum login_result result, struct span mechanism)
 	    log_text("mechanism", mechanism),
 	    log_str("peer", session_peer(s->session)->address),
 	    log_int("reply", smtp_reply_code(replies[result])));
-	if ((result == LOGIN_DENIED || result == LOGIN_LOCKED) &&
+	if ((result == LOGIN_DENIED || result == LOGIN_LOCKED ||
+	    result == LOGIN_REFUSED) &&
 	    ++s->failures >= smtp_settings()->auth_max_failures)
 		s->closing = true;
 	return replies[result];
@@ -92,8 +95,8 @@ smtp_auth(struct smtp *s, const struct smtp_command *c)
 		return REPLY_ALREADY_LOGGED_IN;
 	if (!login_allowed(smtp_settings(), s->session))
 		return REPLY_LOGIN_NEEDS_TLS;
-	result = login_sasl(s->session, smtp_store(), s->protocol,
-	    c->argument, c->has_initial ? &c->initial : NULL, &line, &login);
+	result = login_sasl(s->session, smtp_settings(), smtp_store(),
+	    s->protocol, c->argument, c->has_initial ? &c->initial : NULL, &line, &login);
 	reply = result == LOGIN_OK ? succeeded(s, &login) :
 	    failed(s, result, c->argument);
 	secret_wipe(&login, sizeof(login));

@@ -126,7 +126,7 @@ offer_auth(const struct smtp *s, struct text *words)
 	if (!smtp_is_submission(s) ||
 	    !login_allowed(smtp_settings(), s->session))
 		return false;
-	login_mechanisms(words, s->session, " ");
+	login_mechanisms(words, smtp_settings(), s->session, " ");
 	return true;
 }
 

@@ -8,6 +8,7 @@
 #include "ipc/wire.h"
 #include "store/auth.h"
 #include "store/directory.h"
+#include "store/index.h"
 #include "store/queue.h"
 #include "store/verbs.h"
 
@@ -49,9 +50,32 @@ verb_account_add(void *arg, const struct caller *caller, struct arena *arena,
 	(void)caller;
 	(void)arena;
 	reply->result = auth_make_password(store->auth, req->password,
-	    &credentials);
+	    SPAN_EMPTY, &credentials);
 	if (reply->result == RESULT_OK)
 		reply->result = directory_account_add(store->directory,
+		    req->address, text_span(&credentials), &reply->account);
+	if (reply->result == RESULT_OK)
+		queue_retry(store->queue);
+	text_wipe(&credentials);
+}
+
+/* A password that nobody has seen. */
+void
+verb_shared_add(void *arg, const struct caller *caller, struct arena *arena,
+    const struct shared_add_request *req, struct shared_add_reply *reply)
+{
+	struct store *store = arg;
+	struct text credentials = TEXT_INIT(0);
+	char secret[TOKEN_NAME_CHARS + 1];
+	struct token token = token_new();
+
+	(void)caller;
+	(void)arena;
+	token_name(&token, secret);
+	reply->result = auth_make_password(store->auth, span_str(secret),
+	    SPAN_EMPTY, &credentials);
+	if (reply->result == RESULT_OK)
+		reply->result = directory_shared_add(store->directory,
 		    req->address, text_span(&credentials), &reply->account);
 	if (reply->result == RESULT_OK)
 		queue_retry(store->queue);
@@ -77,16 +101,11 @@ verb_account_password(void *arg, const struct caller *caller,
     struct account_password_reply *reply)
 {
 	struct store *store = arg;
-	struct text credentials = TEXT_INIT(0);
 
 	(void)caller;
 	(void)arena;
-	reply->result = auth_make_password(store->auth, req->password,
-	    &credentials);
-	if (reply->result == RESULT_OK)
-		reply->result = directory_account_password(store->directory,
-		    req->address, text_span(&credentials));
-	text_wipe(&credentials);
+	reply->result = auth_set_password(store->auth, req->address,
+	    req->password);
 }
 
 void
@@ -214,6 +233,7 @@ verb_store_status(void *arg, const struct caller *caller,
 	    stats.bytes_written);
 	add_metric(&out, "store_bodies", "gauge", stats.bodies);
 	add_metric(&out, "store_disk_bytes", "gauge", stats.disk_bytes);
+	index_metrics(store, &out);
 	reply->metrics = BLOB_OF(arena_dup(arena, text_span(&out)));
 	text_free(&out);
 }

@@ -13,6 +13,8 @@
 #include "base/clock.h"
 #include "base/secret.h"
 #include "ipc/serve.h"
+#include "store/app_password.h"
+#include "store/login_rules.h"
 
 enum {
 	KNOWN_RENEW = 86400,		/* seconds between two notes */
@@ -61,17 +63,45 @@ hash_end(struct auth *a)
 }
 
 enum result
-auth_make_password(struct auth *a, struct span password,
+auth_make_password(struct auth *a, struct span password, struct span like,
     struct text *credentials)
 {
 	int rc;
 
 	if (!hash_begin(a))
 		return RESULT_TEMPORARY;
-	rc = password_make(store_settings(a->store), password, credentials);
+	rc = password_make(store_settings(a->store), password, like,
+	    credentials);
 	hash_end(a);
 	return rc == 1 ? RESULT_OK : rc == 0 ? RESULT_INVALID
 	    : RESULT_TEMPORARY;
+}
+
+enum result
+auth_set_password(struct auth *a, struct span address, struct span password)
+{
+	struct directory *d = a->store->directory;
+	struct arena *arena = arena_new(1 << 20);
+	struct text credentials = TEXT_INIT(0);
+	struct app_password *apps;
+	struct account account;
+	struct span like = SPAN_EMPTY;
+	enum result result;
+	size_t count;
+	int rc = directory_login(d, address, arena, &account);
+
+	/* SCRAM has one salt for all the passwords of an account. */
+	if (rc == 1 && (rc = app_passwords_of(a->store, account.id, arena,
+	    &apps, &count)) == 1 && count > 0)
+		like = account.credentials;
+	result = rc == -1 ? RESULT_TEMPORARY :
+	    auth_make_password(a, password, like, &credentials);
+	if (result == RESULT_OK)
+		result = directory_account_password(d, address,
+		    text_span(&credentials));
+	text_wipe(&credentials);
+	arena_free(&arena);
+	return result;
 }
 
 /* -- logins remembered ----------------------------------------------------- */
@@ -188,13 +218,14 @@ count(struct auth *a, uint64_t *counter)
 }
 
 enum result
-login_begin(struct auth *a, struct login *l, struct span name,
-    struct span peer, struct arena *arena)
+login_begin(struct auth *a, struct login *l, enum protocol service,
+    struct span name, struct span peer, struct arena *arena)
 {
 	struct directory *directory = a->store->directory;
 	int rc;
 
-	*l = (struct login){ .arena = arena, .name = name, .peer = peer };
+	*l = (struct login){ .arena = arena, .name = name, .peer = peer,
+	    .service = service };
 	rc = directory_login(directory, name, arena, &l->account);
 	if (rc == -1)
 		return l->result = RESULT_TEMPORARY;
@@ -228,16 +259,71 @@ login_succeeded(struct auth *a, struct login *l)
 	l->result = RESULT_OK;
 	lockout_succeeded(a->lockout, &l->attempt);
 	know(a, l->account.id, l->peer);
+	if (l->app != 0)
+		app_password_used(a->store, l->account.id, l->app,
+		    l->service, l->peer);
 	count(a, &a->logins);
+}
+
+static enum result
+denied_because(struct login *l, const char *why)
+{
+	l->why = span_str(why);
+	return l->result = RESULT_DENIED;
+}
+
+enum result
+login_try_scope(struct auth *a, struct login *l,
+    const struct app_password *app)
+{
+	uint32_t protocol = app_protocol(l->service);
+	struct login_rules rules;
+
+	if (app != NULL) {
+		if ((app->protocols & protocol) == 0)
+			return denied_because(l, "This app password is not "
+			    "for this protocol");
+		l->app = app->id;
+		return RESULT_OK;
+	}
+	if (login_rules_of(a->store, l->account.id, l->arena, &rules) != 1)
+		return l->result = RESULT_TEMPORARY;
+	secret_wipe(rules.secret, sizeof(rules.secret));
+	if (rules.second_factor && protocol != 0)
+		return denied_because(l, "The account has a second factor: "
+		    "use an app password");
+	return RESULT_OK;
+}
+
+/* 1 it is one of the account's app passwords (see the result), 0, -1. */
+static int
+try_app_password(struct auth *a, struct login *l, struct span password)
+{
+	const struct app_password *app;
+	struct app_password *list;
+	size_t count;
+
+	if (app_passwords_of(a->store, l->account.id, l->arena, &list,
+	    &count) != 1)
+		return -1;
+	app = app_password_find(a->store, list, count, password);
+	if (app == NULL)
+		return 0;
+	if (login_try_scope(a, l, app) == RESULT_OK)
+		login_succeeded(a, l);
+	return 1;
 }
 
 enum result
 login_try_password(struct auth *a, struct login *l, struct span password)
 {
-	int rc = 0;
+	int rc = l->exists ? try_app_password(a, l, password) : 0;
 
+	if (rc != 0)
+		return rc == 1 ? l->result : (l->result = RESULT_TEMPORARY);
 	if (l->exists && verified_before(a, &l->account, password)) {
-		login_succeeded(a, l);
+		if (login_try_scope(a, l, NULL) == RESULT_OK)
+			login_succeeded(a, l);
 		return l->result;
 	}
 	if (!hash_begin(a))
@@ -251,7 +337,8 @@ login_try_password(struct auth *a, struct login *l, struct span password)
 		return l->result = RESULT_TEMPORARY;
 	if (rc == 1) {
 		verified_now(a, &l->account, password);
-		login_succeeded(a, l);
+		if (login_try_scope(a, l, NULL) == RESULT_OK)
+			login_succeeded(a, l);
 	} else {
 		login_failed(a, l, password);
 	}

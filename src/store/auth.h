@@ -27,7 +27,8 @@ struct auth {
 	struct cache *verified;		/* account: of a good login */
 	struct cache *known;		/* account network: when written */
 	uint8_t cache_key[32];		/* of this process alone */
-	void *gsasl;			/* sasl.c's */
+	struct oauth *oauth;		/* oauth.h */
+	struct certificates *certificates;	/* client_certificate.h */
 
 	pthread_mutex_t lock;
 	pthread_cond_t hash_free;
@@ -53,6 +54,10 @@ struct login {
 	struct attempt attempt;
 	struct account account;
 	bool exists;
+	enum protocol service;
+	uint64_t app;			/* the app password's id; 0: their own */
+	struct span why;		/* more to say to the person, or where
+					   the account has moved */
 	enum result result;		/* so far */
 	uint32_t delay_ms;
 };
@@ -60,13 +65,20 @@ struct login {
  * Look the name up: RESULT_OK go on (also when it does not exist),
  * RESULT_LOCKED, RESULT_TEMPORARY.
  */
-enum result login_begin(struct auth *, struct login *, struct span name,
-    struct span peer, struct arena *);
+enum result login_begin(struct auth *, struct login *, enum protocol,
+    struct span name, struct span peer, struct arena *);
 /* RESULT_OK, RESULT_DENIED, RESULT_TEMPORARY; counts what is wrong. */
 enum result login_try_password(struct auth *, struct login *, struct span);
 /* A failure seen elsewhere (SCRAM), and a success. */
 void login_failed(struct auth *, struct login *, struct span password);
 void login_succeeded(struct auth *, struct login *);
+/*
+ * It was their password (app NULL), or this app password: is that enough
+ * here? RESULT_OK; RESULT_DENIED and login->why; RESULT_TEMPORARY.
+ */
+struct app_password;
+enum result login_try_scope(struct auth *, struct login *,
+    const struct app_password *app);
 
 /*
  * What is hashed at one time is bounded, and so are those who wait for it:
@@ -76,6 +88,9 @@ bool hash_begin(struct auth *);
 void hash_end(struct auth *);
 /* password_make() in its turn. */
 enum result auth_make_password(struct auth *, struct span password,
-    struct text *credentials);
+    struct span like, struct text *credentials);
+/* A new password of an account, whose app passwords go on. */
+enum result auth_set_password(struct auth *, struct span address,
+    struct span password);
 
 #endif

@@ -6,8 +6,11 @@
  * leaves nothing half: an account's mailboxes are made before its name, and
  * its name goes before its mailboxes do, with a record that says so.
  */
+#include "store/app_password.h"
 #include "store/directory_impl.h"
+#include "store/mailboxes.h"
 #include "ipc/wire.h"
+#include "store/quota_impl.h"
 
 void
 change_begin(struct directory_change *c, struct directory *d)
@@ -179,6 +182,8 @@ directory_domain_remove(struct directory *d, struct span text)
 		    : engine_failed());
 	key_domain(&c.key, domain);
 	batch_delete(c.batch, text_span(&c.key));
+	quota_key_domain(&c.key, domain);
+	batch_delete(c.batch, text_span(&c.key));
 	if (engine_get(d->store->engine, directory_partition,
 	    span_of(&(char){ DIRECTORY_DEFAULT }, 1), c.arena, &first) == 1 &&
 	    span_eq(first, domain))
@@ -212,7 +217,7 @@ free_name(struct directory_change *c, struct span address, bool all,
 
 static enum result
 account_insert(struct directory *d, struct span address,
-    struct span credentials, uint64_t id)
+    struct span credentials, uint32_t flags, uint64_t id)
 {
 	struct domain_record domain;
 	struct account account;
@@ -228,8 +233,9 @@ account_insert(struct directory *d, struct span address,
 	    credentials, UINT64_MAX, UINT64_MAX };
 	put_account(&c, &account);
 	put_name(&c, &name, &(struct name_record){ .kind = NAME_ACCOUNT,
-	    .created = account.created, .text = name.text, .account = id });
-	if (domain.first_account == 0) {
+	    .created = account.created, .text = name.text, .account = id,
+	    .flags = flags });
+	if (domain.first_account == 0 && (flags & NAME_SHARED) == 0) {
 		domain.first_account = id;
 		put_domain(&c, name.domain, &domain);
 	}
@@ -251,9 +257,9 @@ account_possible(struct directory *d, struct span address)
 	return change_end(&c, result == RESULT_OK ? RESULT_CONTINUE : result);
 }
 
-enum result
-directory_account_add(struct directory *d, struct span address,
-    struct span credentials, uint64_t *id)
+static enum result
+account_add(struct directory *d, struct span address,
+    struct span credentials, uint32_t flags, uint64_t *id)
 {
 	enum result result = account_possible(d, address);
 
@@ -263,10 +269,29 @@ directory_account_add(struct directory *d, struct span address,
 		return engine_failed();
 	result = mailboxes_make_defaults(d->store->mailboxes, *id);
 	if (result == RESULT_OK)
-		result = account_insert(d, address, credentials, *id);
+		result = account_insert(d, address, credentials, flags, *id);
 	if (result != RESULT_OK)
 		mailboxes_remove_account(d->store->mailboxes, *id);
 	return result;
+}
+
+enum result
+directory_account_add(struct directory *d, struct span address,
+    struct span credentials, uint64_t *id)
+{
+	return account_add(d, address, credentials, 0, id);
+}
+
+enum result
+directory_shared_add(struct directory *d, struct span address,
+    struct span credentials, uint64_t *id)
+{
+	const struct acl_who anyone = { .kind = ACL_ANYONE };
+	enum result result = account_add(d, address, credentials,
+	    NAME_SHARED, id);
+
+	return result == RESULT_OK ? acl_change_inbox(d->store->mailboxes,
+	    *id, &anyone, RIGHT_POST) : result;
 }
 
 enum result
@@ -312,6 +337,7 @@ replace_first_account(struct directory_change *c, struct span domain,
 	while (scan != NULL && (rc = scan_next(scan, &key, &value)) == 1)
 		if (name_decode(value, &name) == 1 &&
 		    name.kind == NAME_ACCOUNT && name.account != gone &&
+		    (name.flags & NAME_SHARED) == 0 &&
 		    (first == 0 || name.account < first))
 			first = name.account;
 	scan_close(&scan);
@@ -335,7 +361,8 @@ account_unname(struct directory *d, struct span address, uint64_t *id)
 	result = named_account(&c, address, &name, &account);
 	if (result == RESULT_OK)
 		result = replace_first_account(&c, name.domain, account.id);
-	if (result == RESULT_OK && masks_drop(&c, account.id) != 1)
+	if (result == RESULT_OK && (masks_drop(&c, account.id) != 1 ||
+	    app_passwords_drop(&c, account.id) != 1))
 		result = engine_failed();
 	if (result != RESULT_OK)
 		return change_end(&c, result);
@@ -345,6 +372,10 @@ account_unname(struct directory *d, struct span address, uint64_t *id)
 	key_id(&c.key, DIRECTORY_ACCOUNT, account.id);
 	batch_delete(c.batch, text_span(&c.key));
 	key_id(&c.key, DIRECTORY_KNOWN, account.id);
+	batch_delete(c.batch, text_span(&c.key));
+	key_id(&c.key, DIRECTORY_LOGIN, account.id);
+	batch_delete(c.batch, text_span(&c.key));
+	quota_key_account(&c.key, account.id);
 	batch_delete(c.batch, text_span(&c.key));
 	key_id(&c.key, DIRECTORY_REMOVED, account.id);
 	batch_put(c.batch, text_span(&c.key), name.text);
@@ -361,6 +392,7 @@ account_clear(struct directory *d, uint64_t id)
 
 	if (result != RESULT_OK && result != RESULT_NOT_FOUND)
 		return result;
+	quota_account_gone(d->store, id);
 	change_begin(&c, d);
 	key_id(&c.key, DIRECTORY_REMOVED, id);
 	batch_delete(c.batch, text_span(&c.key));

@@ -5,7 +5,8 @@
  * (epoch) and until when; an HMAC-SHA-256 over it proves it. The store keeps
  * nothing of it: the key comes from the supervisor, so that a store that was
  * restarted knows the grants of the one before. A new password raises the
- * account's epoch and ends every older grant; so does its removal.
+ * account's epoch and ends every older grant; so does its removal, and that
+ * of the app password it came with.
  *
  *	0	version
  *	1	service (enum protocol)
@@ -13,19 +14,21 @@
  *	4	epoch
  *	8	account
  *	16	end, seconds since 1970
- *	24	random
+ *	24	app password, 0: the account's own
+ *	32	random
  *	48	HMAC over the above
  */
 #include "base/clock.h"
 #include "base/secret.h"
 #include "ipc/wire.h"
+#include "store/app_password.h"
 #include "store/password.h"
 #include "store/store.h"
 
 enum {
-	GRANT_VERSION = 1,
+	GRANT_VERSION = 2,
 	GRANT_SIGNED = 48,
-	GRANT_RANDOM = 24,
+	GRANT_RANDOM = 16,
 	GRANT_DAYS = 30,		/* no session is older */
 };
 
@@ -44,6 +47,7 @@ grant_make(const struct store *store, const struct holder *holder,
 	put_u32(&t, holder->epoch);
 	put_u64(&t, holder->account);
 	put_i64(&t, clock_wall_seconds() + GRANT_DAYS * 86400);
+	put_u64(&t, holder->app);
 	put_raw(&t, random, sizeof(random));
 	must(t.n == GRANT_SIGNED);
 	memcpy(grant->b, t.p, GRANT_SIGNED);
@@ -74,8 +78,12 @@ grant_check(struct store *store, const struct grant *grant,
 	holder->epoch = get_u32(&c);
 	holder->account = get_u64(&c);
 	end = get_i64(&c);
+	holder->app = get_u64(&c);
 	if (c.bad || end < clock_wall_seconds())
 		return 0;
-	return directory_account_epoch(store->directory, holder->account,
-	    &epoch) == 1 && epoch == holder->epoch;
+	if (directory_account_epoch(store->directory, holder->account,
+	    &epoch) != 1 || epoch != holder->epoch)
+		return 0;
+	return holder->app == 0 || app_password_holds(store, holder->account,
+	    holder->app) == 1;
 }

@@ -3,11 +3,13 @@
  */
 #include "store/keeper.h"
 #include "base/log.h"
+#include "store/app_password.h"
 #include "store/auth.h"
 #include "store/limit.h"
 #include "store/mask.h"
 #include "store/mailboxes.h"
 #include "store/queue.h"
+#include "store/quota.h"
 #include "store/suppress.h"
 #include "store/tls_kept.h"
 #include "store/trace.h"
@@ -66,8 +68,10 @@ static const struct chore {
 	{ "maintain_mailboxes",	1,	1,	maintain_mailboxes },
 	{ "collect_unlinked",	5,	5,	collect_unlinked },
 	{ "expire_dialogues",	10,	10,	expire_dialogues },
+	{ "quota_maintain",	1,	1,	quota_maintain },
 	{ "limit_save",		60,	60,	limit_save },
 	{ "mask_save",		60,	60,	mask_save },
+	{ "app_password_save",	60,	60,	app_password_save },
 	{ "tlsrpt_send",	30,	60,	tlsrpt_send },
 	{ "trace_expire",	60,	3600,	trace_expire },
 	{ "sts_expire",		3600,	86400,	sts_expire },

@@ -134,12 +134,13 @@ keys_of(const struct attempt *at, struct count_key keys[3])
 	size_t n = 0;
 
 	lockout_network(at->peer, network);
-	if (at->known) {
+	if (at->known && !at->by_token) {
 		key_set(&keys[n++], 'k', at->login,
 		    span_of(network, sizeof(network)), ADDRESS_TIMES);
 		return n;
 	}
-	key_set(&keys[n++], 'u', at->login, SPAN_EMPTY, 1);
+	if (!at->by_token)
+		key_set(&keys[n++], 'u', at->login, SPAN_EMPTY, 1);
 	if (p.family == 0 || p.loopback)
 		return n;
 	key_set(&keys[n++], p.family == 4 ? 'a' : 'A',
@@ -232,6 +233,7 @@ lockout_succeeded(struct lockout *l, const struct attempt *at)
 	struct count_key keys[3];
 
 	owner.known = true;
+	owner.by_token = false;
 	must(keys_of(&owner, keys) == 1);
 	cache_remove(l->counters, span_of(keys[0].bytes, keys[0].n));
 }

@@ -22,6 +22,7 @@ struct attempt {
 	struct span login;		/* compare form; "" when it has none */
 	struct span peer;		/* the client's address as text */
 	bool known;			/* the owner logged in from there */
+	bool by_token;			/* not guessed: the address alone counts */
 };
 
 struct lockout *lockout_new(void);

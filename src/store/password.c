@@ -12,16 +12,38 @@
 #include <stdlib.h>
 
 enum {
-	CREDENTIALS_VERSION = 1,
+	CREDENTIALS_VERSION = 2,
+	SHA512_SINCE = 2,		/* records before it have none */
 	ARGON2_SALT = 16,
 	ARGON2_HASH = 32,
 	ARGON2_ENCODED_MAX = 256,
 };
 
+static const EVP_MD *
+digest_of(enum scram_hash hash)
+{
+	return hash == SCRAM_SHA1 ? EVP_sha1() :
+	    hash == SCRAM_SHA256 ? EVP_sha256() : EVP_sha512();
+}
+
 size_t
 scram_size(enum scram_hash hash)
 {
-	return hash == SCRAM_SHA1 ? 20 : 32;
+	return hash == SCRAM_SHA1 ? 20 : hash == SCRAM_SHA256 ? 32 : 64;
+}
+
+void
+scram_hmac(enum scram_hash hash, struct span key, struct span message,
+    uint8_t *out)
+{
+	must(HMAC(digest_of(hash), key.p, (int)key.n,
+	    (const unsigned char *)message.p, message.n, out, NULL) != NULL);
+}
+
+void
+scram_hash(enum scram_hash hash, struct span s, uint8_t *out)
+{
+	must(EVP_Digest(s.p, s.n, out, NULL, digest_of(hash), NULL) == 1);
 }
 
 void
@@ -77,36 +99,40 @@ put_argon2(const struct settings *s, struct span password, struct text *out)
 	return 1;
 }
 
-static Gsasl_hash
-gsasl_hash_of(enum scram_hash hash)
-{
-	return hash == SCRAM_SHA1 ? GSASL_HASH_SHA1 : GSASL_HASH_SHA256;
-}
-
+/* RFC 5802 3: from the prepared password to what the server keeps. */
 static int
-scram_derive(enum scram_hash hash, const char *password,
+scram_derive(enum scram_hash hash, struct span password,
     struct scram_keys *keys)
 {
-	char salted[SCRAM_KEY_MAX], client[SCRAM_KEY_MAX];
-	int rc = gsasl_scram_secrets_from_password(gsasl_hash_of(hash),
-	    password, keys->iterations, (const char *)keys->salt,
-	    sizeof(keys->salt), salted, client, (char *)keys->server,
-	    (char *)keys->stored);
+	uint8_t salted[SCRAM_KEY_MAX], client[SCRAM_KEY_MAX];
+	size_t n = scram_size(hash);
+	int rc = PKCS5_PBKDF2_HMAC(password.p, (int)password.n, keys->salt,
+	    sizeof(keys->salt), (int)keys->iterations, digest_of(hash),
+	    (int)n, salted);
 
+	if (rc == 1) {
+		scram_hmac(hash, span_of(salted, n), SPAN("Client Key"),
+		    client);
+		scram_hash(hash, span_of(client, n), keys->stored);
+		scram_hmac(hash, span_of(salted, n), SPAN("Server Key"),
+		    keys->server);
+	}
 	secret_wipe(salted, sizeof(salted));
 	secret_wipe(client, sizeof(client));
-	return rc == GSASL_OK ? 1 : -1;
+	return rc == 1 ? 1 : -1;
 }
 
+/* like: iterations 0, or salt and rounds to use again. */
 static int
 put_scram(const struct settings *s, enum scram_hash hash,
-    const char *password, struct text *out)
+    const struct scram_keys *like, struct span password, struct text *out)
 {
-	struct scram_keys keys = {
-		.iterations = (uint32_t)s->auth_scram_iterations
-	};
+	struct scram_keys keys = *like;
 
-	random_bytes(keys.salt, sizeof(keys.salt));
+	if (keys.iterations == 0) {
+		keys.iterations = (uint32_t)s->auth_scram_iterations;
+		random_bytes(keys.salt, sizeof(keys.salt));
+	}
 	if (scram_derive(hash, password, &keys) != 1)
 		return -1;
 	put_u32(out, keys.iterations);
@@ -117,41 +143,23 @@ put_scram(const struct settings *s, enum scram_hash hash,
 	return 1;
 }
 
-int
-password_make(const struct settings *s, struct span password,
-    struct text *credentials)
-{
-	struct text prepared = TEXT_INIT(4 * PASSWORD_MAX);
-	int rc = password_prepare(password, &prepared);
-
-	if (rc == 1) {
-		text_char(&prepared, '\0');
-		prepared.n--;
-		put_u8(credentials, CREDENTIALS_VERSION);
-		rc = put_argon2(s, text_span(&prepared), credentials);
-	}
-	for (int hash = 0; rc == 1 && hash < SCRAM_HASHES; hash++)
-		rc = put_scram(s, (enum scram_hash)hash, prepared.p,
-		    credentials);
-	text_wipe(&prepared);
-	return rc;
-}
-
-/* -- trying ---------------------------------------------------------------- */
-
 /* The parts of a record; 1, 0 damaged. */
 static int
 credentials_open(struct span credentials, struct span *argon2,
     struct scram_keys keys[SCRAM_HASHES])
 {
 	struct cursor c = { credentials, false };
+	uint8_t version = get_u8(&c);
 
-	if (get_u8(&c) != CREDENTIALS_VERSION)
+	memset(keys, 0, SCRAM_HASHES * sizeof(*keys));
+	if (version < 1 || version > CREDENTIALS_VERSION)
 		return 0;
 	*argon2 = get_bytes(&c, ARGON2_ENCODED_MAX - 1);
 	for (int hash = 0; hash < SCRAM_HASHES; hash++) {
 		size_t n = scram_size((enum scram_hash)hash);
 
+		if (hash == SCRAM_SHA512 && version < SHA512_SINCE)
+			break;
 		keys[hash].iterations = get_u32(&c);
 		get_raw(&c, keys[hash].salt, sizeof(keys[hash].salt));
 		get_raw(&c, keys[hash].stored, n);
@@ -159,6 +167,49 @@ credentials_open(struct span credentials, struct span *argon2,
 	}
 	return !c.bad && c.rest.n == 0;
 }
+
+int
+password_make(const struct settings *s, struct span password,
+    struct span like, struct text *credentials)
+{
+	struct text prepared = TEXT_INIT(4 * PASSWORD_MAX);
+	struct scram_keys old[SCRAM_HASHES] = { 0 };
+	struct span argon2;
+	int rc = password_prepare(password, &prepared);
+
+	if (rc == 1 && like.n > 0 && credentials_open(like, &argon2, old) != 1)
+		rc = -1;
+	if (rc == 1) {
+		put_u8(credentials, CREDENTIALS_VERSION);
+		rc = put_argon2(s, text_span(&prepared), credentials);
+	}
+	for (int hash = 0; rc == 1 && hash < SCRAM_HASHES; hash++)
+		rc = put_scram(s, (enum scram_hash)hash, &old[hash],
+		    text_span(&prepared), credentials);
+	secret_wipe(old, sizeof(old));
+	text_wipe(&prepared);
+	return rc;
+}
+
+int
+password_scram_like(struct span credentials, struct span password,
+    struct scram_keys keys[SCRAM_HASHES])
+{
+	struct text prepared = TEXT_INIT(4 * PASSWORD_MAX);
+	struct span argon2;
+	int rc = credentials_open(credentials, &argon2, keys);
+
+	if (rc == 1)
+		rc = password_prepare(password, &prepared);
+	for (int hash = 0; rc == 1 && hash < SCRAM_HASHES; hash++)
+		if (keys[hash].iterations != 0)
+			rc = scram_derive((enum scram_hash)hash,
+			    text_span(&prepared), &keys[hash]);
+	text_wipe(&prepared);
+	return rc;
+}
+
+/* -- trying ---------------------------------------------------------------- */
 
 int
 password_verify(struct span credentials, struct span password)

@@ -22,6 +22,8 @@ enum partition_kind {
 	PARTITION_SENDERS = 7,		/* id 0. what our senders may, and did */
 	PARTITION_STS = 8,		/* id 0. MTA-STS policies of others */
 	PARTITION_TLSRPT = 9,		/* id: day. counts for TLS reports */
+	PARTITION_SHARES = 10,		/* id 0. who shares what with whom */
+	PARTITION_INDEX = 11,		/* id: mailbox. segments of its index */
 };
 
 /*
@@ -42,17 +44,24 @@ enum directory_key {			/* directory.c */
 	DIRECTORY_REMOVED = 'x',	/* account: its mail is being removed */
 	DIRECTORY_KNOWN = 'k',		/* account: where it logged in from */
 	DIRECTORY_MASK = 'm',		/* account address: note of a mask */
+	DIRECTORY_QUOTA = 'q',		/* account, or '@' domain: its limits */
+	DIRECTORY_LOGIN = 'l',		/* account: login_rules.c */
+	DIRECTORY_APP = 'p',		/* account id: app_password.c */
 };
 enum senders_key {
 	SENDERS_SUPPRESSED = 's',	/* address: why, until. suppress.c */
 	SENDERS_COUNT = 'c',		/* account: of each hour. limit.c */
 	SENDERS_MASK = 'm',		/* account address: its use. mask.c */
+	SENDERS_APP = 'p',		/* account id: its use. app_password.c */
 };
 enum account_key {			/* mailbox_names.c */
 	ACCOUNT_HEAD = 'a',		/* the last uidvalidity given out */
+	ACCOUNT_METADATA = 'e',		/* mailbox entry: a value. metadata.c */
 	ACCOUNT_INTENT = 'i',		/* token: a move or removal under way */
 	ACCOUNT_MAILBOX = 'm',		/* mailbox: its name and use */
+	ACCOUNT_RIGHTS = 'r',		/* mailbox: its access control list. acl.c */
 	ACCOUNT_SUBSCRIBED = 's',	/* name: nothing */
+	ACCOUNT_URL = 'u',		/* mailbox: what signs its URLs. url.c */
 };
 /*
  * Read in this order: the chunks, what the head says of them, and the tail
@@ -65,12 +74,19 @@ enum mailbox_key {			/* mailbox_record.c */
 	MAILBOX_HEAD = 'h',		/* counters, keywords */
 	MAILBOX_DONE = 'k',		/* tokens answered lately */
 	MAILBOX_RECENT = 'r',		/* \\Recent begins at this uid */
+	MAILBOX_SEEN = 's',		/* user page: uids with their \\Seen */
 	MAILBOX_TAIL = 't',		/* modseq: one change */
+	MAILBOX_SUMS = 'u',		/* messages and bytes there are */
 };
 /* What links a body; the letter, then: */
 enum holder_kind {
 	HOLDER_MESSAGE = 'm',		/* mailbox uid */
 	HOLDER_QUEUE = 'q',		/* token */
+	HOLDER_INDEX = 'x',		/* mailbox segment */
+};
+enum shares_key {			/* shares.c */
+	SHARES_MAILBOX = 'm',		/* mailbox: its owner, with whom */
+	SHARES_WITH = 'w',		/* whom owner mailbox: nothing */
 };
 enum queue_key {			/* queue_record.c */
 	QUEUE_ENVELOPE = 'e',		/* token: queue/envelope.h */
@@ -85,6 +101,11 @@ enum sts_key {				/* sts.c */
 enum tlsrpt_key {			/* tlsrpt.c */
 	TLSRPT_DOMAIN = 'd',		/* domain: who asks, rows of counts */
 	TLSRPT_TOKEN = 't',		/* token that was added: nothing */
+};
+
+enum index_key {			/* index_record.c */
+	INDEX_SEGMENT = 's',		/* segment: its body, what it tells of */
+	INDEX_SETTLED = 'v',		/* version of the mailbox that is indexed */
 };
 
 enum { STORE_FORMAT = 1 };

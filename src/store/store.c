@@ -7,14 +7,20 @@
  */
 #include "store/store.h"
 #include "base/clock.h"
+#include "base/log.h"
 #include "base/secret.h"
 #include "ipc/wire.h"
+#include "store/app_password.h"
 #include "store/auth.h"
+#include "store/client_certificate.h"
 #include "store/directory.h"
+#include "store/index.h"
 #include "store/keeper.h"
 #include "store/limit.h"
 #include "store/mask.h"
+#include "store/oauth.h"
 #include "store/queue.h"
+#include "store/quota.h"
 #include "store/verbs.h"
 
 #include <sched.h>
@@ -210,8 +216,11 @@ store_open(struct engine *engine, const struct settings *settings,
 		s->ids = ids_new(s, why);
 	if (s->ids != NULL) {
 		s->directory = directory_new(s);
+		s->quotas = quotas_new(s);
 		s->limits = limits_new(s);
 		s->masks = masks_new(s);
+		s->app_passwords = app_passwords_new(s);
+		s->indexing = indexing_new(s);
 		s->mailboxes = mailboxes_new(s);
 		s->queue = queue_new(s);
 		s->auth = auth_new(s, why);
@@ -236,12 +245,16 @@ store_free(struct store **sp)
 	queue_free(&s->queue);
 	auth_free(&s->auth);
 	mailboxes_free(&s->mailboxes);
+	indexing_free(&s->indexing);
 	if (s->masks != NULL && s->limits != NULL) {
 		limit_save(s);
 		mask_save(s);
+		app_password_save(s);
 	}
+	app_passwords_free(&s->app_passwords);
 	masks_free(&s->masks);
 	limits_free(&s->limits);
+	quotas_free(&s->quotas);
 	directory_free(&s->directory);
 	if (s->ids != NULL) {
 		pthread_mutex_destroy(&s->ids->lock);
@@ -257,12 +270,29 @@ store_set_settings(struct store *s, const struct settings *settings)
 {
 	__atomic_store_n(&s->settings, settings, __ATOMIC_RELEASE);
 	directory_forget(s->directory);
+	quota_forget(s);
 }
 
 void
 store_set_routes(struct store *s, struct routes *routes)
 {
 	queue_set_routes(s->queue, routes);
+}
+
+void
+store_set_login_trust(struct store *s, struct span authorities,
+    struct span token_keys)
+{
+	struct text why = TEXT_INIT(1024);
+
+	if (oauth_set_keys(s->auth->oauth, token_keys, &why) != 1)
+		log_event(LOG_LEVEL_ERROR, "store.token_keys",
+		    log_text("error", text_span(&why)));
+	text_clear(&why);
+	if (certificates_set(s->auth->certificates, authorities, &why) != 1)
+		log_event(LOG_LEVEL_ERROR, "store.client_authorities",
+		    log_text("error", text_span(&why)));
+	text_free(&why);
 }
 
 size_t
@@ -284,9 +314,12 @@ store_gone(void *arg, const struct caller *caller)
 	struct store *s = arg;
 
 	auth_link_gone(s->auth, caller->link);
+	oauth_link_gone(s->auth->oauth, caller->link);
 	mailboxes_link_gone(s->mailboxes, caller->link);
 	if (caller->role == RELAY)
 		queue_link_gone(s->queue, caller->link);
+	if (caller->role == INDEX)
+		index_link_gone(s, caller->link);
 }
 
 static int

@@ -21,8 +21,11 @@ struct mailboxes;		/* mailbox.c: open mailboxes, their arrays */
 struct auth;			/* sasl.c: dialogues, cache, lockout */
 struct queue;			/* queue.c over ../queue */
 struct keeper;			/* keeper.c: what is done now and then */
+struct quotas;			/* quota.c: what accounts hold, and may */
 struct limits;			/* limit.c: what accounts have sent */
 struct masks;			/* mask.c: how often masks were used */
+struct app_passwords;		/* app_password.c: when they were used */
+struct indexing;		/* index.c: what is to be indexed */
 struct ids;			/* store.c: numbers never used again */
 struct server;
 
@@ -34,8 +37,11 @@ struct store {
 	struct auth *auth;
 	struct queue *queue;
 	struct server *server;		/* store_server(); NULL in tests */
+	struct quotas *quotas;		/* NULL in some tests: no limits */
 	struct limits *limits;
 	struct masks *masks;
+	struct app_passwords *app_passwords;
+	struct indexing *indexing;	/* NULL in some tests: no index */
 	struct keeper *keeper;
 	struct ids *ids;
 	uint8_t grant_key[32];
@@ -70,6 +76,13 @@ struct routes;
 /* From now on; the store's own. */
 void store_set_routes(struct store *, struct routes *);
 
+/*
+ * Whose certificates (PEM) and tokens (a JWK set) log in, from now on; what
+ * cannot be read is none, and an error in the log.
+ */
+void store_set_login_trust(struct store *, struct span authorities,
+    struct span token_keys);
+
 /* Where notices go; set when the store works already. */
 static inline void
 store_set_server(struct store *s, struct server *server)
@@ -96,6 +109,7 @@ int store_next_id(struct store *, uint64_t *);
 struct holder {			/* what a valid grant says */
 	uint64_t account;
 	uint32_t epoch;		/* of the account's password */
+	uint64_t app;		/* the app password's id; 0: their own */
 	enum protocol service;
 	bool operator_acts;	/* from account_grant */
 };
