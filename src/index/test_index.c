@@ -311,7 +311,7 @@ as_a_naive_search(void **state)
 	/* And it narrows: else all of the above would say nothing. */
 	print_message("%" PRIu64 " asked, %" PRIu64 " sure, %" PRIu64
 	    " maybe\n", c.asked, c.sure, c.maybe);
-	assert_true(c.sure > c.asked / 20 && c.maybe < c.asked / 4);
+	assert_true(c.sure > c.asked / 40 && c.maybe < c.asked / 4);
 	text_free(&one);
 	text_free(&two);
 	text_free(&all);

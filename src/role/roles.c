@@ -16,6 +16,7 @@ const struct role roles[] = {
 	    ONE_PROCESS, STOPS_LAST },
 	{ STORE, &store_events, BIT(ADMIN), USER(store), ONE_PROCESS,
 	    STOPS_LAST },
+	{ INDEX, &index_events, 0, USER(index), ONE_PROCESS, STOPS_FIRST },
 	{ MX, &edge_events, BIT(SMTP) | BIT(LMTP), USER(mx), MANY(mx), STOPS_FIRST },
 	{ ACCESS, &edge_events, BIT(SUBMISSION) | BIT(SUBMISSIONS) |
 	    BIT(IMAP) | BIT(IMAPS) | BIT(POP3) | BIT(POP3S),

@@ -43,6 +43,7 @@ static const struct rights {
 	{ RESOLVER, BASIC | LOOP | ACCEPT | CONNECT },
 	{ RELAY,   BASIC | LOOP | DIAL },
 	{ METRICS, BASIC | LOOP | ACCEPT },
+	{ INDEX,   BASIC | LOOP },
 };
 
 struct right {

@@ -33,7 +33,7 @@
 #include <cmocka.h>
 
 static const enum role_bit all[] = { MX, ACCESS, STORE, SIGNER, METRICS,
-	RESOLVER, RELAY };
+	INDEX, RESOLVER, RELAY };
 
 static int listener = -1;		/* on a port of the loopback */
 static int spare = -1;			/* another, to be misused */

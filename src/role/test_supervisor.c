@@ -158,6 +158,10 @@ const struct role_events resolver_events = {
 	.listen = on_listen, .peer = on_peer, .start = on_start,
 	.stop = on_stop,
 };
+const struct role_events index_events = {
+	.settings = on_settings, .peer = on_peer, .start = on_start,
+	.stop = on_stop,
+};
 const struct role_events metrics_events = {
 	.settings = on_settings, .counters = on_counters,
 	.listen = on_listen, .peer = on_peer, .start = on_start,

@@ -15,10 +15,15 @@
 #include "store/mailboxes.h"
 #include "base/log.h"
 #include "base/secret.h"
+#include "store/index.h"
+#include "store/quota.h"
 
 #include <stdlib.h>
 
-enum { MAILBOX_BYTES = 1024 };		/* a guess: what else it costs */
+enum {
+	MAILBOX_BYTES = 1024,		/* a guess: what else it costs */
+	ACCESS_CACHED = 65536,
+};
 
 /* ---- the shelf's three ----------------------------------------------- */
 
@@ -195,8 +200,12 @@ read_record(struct mailbox *mb, struct span key, struct span value,
 		return read_done(mb, value);
 	case MAILBOX_RECENT:
 		return read_recent(mb, value);
+	case MAILBOX_SEEN:
+		return mailbox_read_seen(mb, key, value);
 	case MAILBOX_TAIL:
 		return read_change(mb, key, value, change);
+	case MAILBOX_SUMS:
+		return 1;		/* quota.c */
 	default:
 		return 0;
 	}
@@ -262,6 +271,24 @@ mailbox_read(struct mailbox *mb, struct damage *damage)
 	return result;
 }
 
+int
+mailbox_count(struct mailboxes *m, uint64_t id, uint64_t *messages,
+    uint64_t *bytes)
+{
+	struct mailbox *mb = xcalloc(1, sizeof(*mb));
+	enum result result;
+
+	mb->owner = m;
+	mb->shelved.key = id;
+	result = mailbox_read(mb, NULL);
+	*messages = mb->table.n;
+	*bytes = mb->table.bytes;
+	unload(mb);
+	free(mb->finished);
+	free(mb);
+	return result == RESULT_OK || result == RESULT_NOT_FOUND ? 1 : -1;
+}
+
 /* ---- entering and leaving -------------------------------------------- */
 
 enum result
@@ -292,6 +319,7 @@ mailbox_leave(struct mailbox **mbp)
 	m = mb->owner;
 	mb->quiet_link = mb->quiet_watch = mb->user = 0;
 	mb->rights = 0;
+	mb->own_seen = false;
 	keep = mb->loaded;
 	bytes = MAILBOX_BYTES + table_bytes(&mb->table) + (mb->delivered ==
 	    NULL ? 0 : map_count(mb->delivered) * 96);
@@ -337,25 +365,33 @@ mailbox_enter(struct mailboxes *m, uint64_t account, uint64_t id,
 	return result == RESULT_OK ? enter_listed(m, id, out) : result;
 }
 
-enum result
-mailbox_enter_two(struct mailboxes *m, uint64_t account, uint64_t a,
-    uint64_t b, struct mailbox *two[2])
+/* In the order of locking. */
+static enum result
+enter_two_listed(struct mailboxes *m, uint64_t a, uint64_t b,
+    struct mailbox *two[2])
 {
 	size_t first = a <= b ? 0 : 1;
 	uint64_t id[2] = { a, b };
-	enum result result = check_listed(m, account, a);
+	enum result result = enter_listed(m, id[first], &two[first]);
 
-	two[0] = two[1] = NULL;
-	if (result == RESULT_OK)
-		result = check_listed(m, account, b);
-	if (result == RESULT_OK)
-		result = enter_listed(m, id[first], &two[first]);
 	if (result != RESULT_OK || a == b)
 		return result;
 	result = enter_listed(m, id[1 - first], &two[1 - first]);
 	if (result != RESULT_OK)
 		mailbox_leave(&two[first]);
 	return result;
+}
+
+enum result
+mailbox_enter_two(struct mailboxes *m, uint64_t account, uint64_t a,
+    uint64_t b, struct mailbox *two[2])
+{
+	enum result result = check_listed(m, account, a);
+
+	two[0] = two[1] = NULL;
+	if (result == RESULT_OK)
+		result = check_listed(m, account, b);
+	return result == RESULT_OK ? enter_two_listed(m, a, b, two) : result;
 }
 
 /* ---- for verbs ------------------------------------------------------- */
@@ -372,53 +408,54 @@ grant_account(struct store *store, const struct grant *grant,
 	return RESULT_OK;
 }
 
-/* Who is in it, when they have the rights; else it is left. */
 static enum result
-admit(struct mailbox **mb, uint64_t account, uint32_t needs)
+may_enter(struct mailboxes *m, uint64_t account,
+    const struct wanted_mailbox *wanted, struct access *access)
 {
-	uint32_t rights = (*mb)->table.account == account ? RIGHTS_ALL : 0;
+	enum result result = access_of(m, account, wanted->id, access);
 
-	if (rights == 0 || (rights & needs) != needs) {
-		mailbox_leave(mb);
-		return (rights & RIGHT_LOOKUP) != 0 ? RESULT_FORBIDDEN
-		    : RESULT_NOT_FOUND;
-	}
-	(*mb)->user = account;
-	(*mb)->rights = rights;
-	return RESULT_OK;
+	return result == RESULT_OK ? access_check(access->rights,
+	    wanted->needs) : result;
 }
 
 enum result
 mailbox_open_for(struct store *store, const struct grant *grant, uint64_t id,
     uint32_t needs, struct mailbox **mb)
 {
+	const struct wanted_mailbox wanted = { id, needs };
+	struct access access;
 	uint64_t account;
 	enum result result = grant_account(store, grant, &account);
 
+	*mb = NULL;
 	if (result == RESULT_OK)
-		result = mailbox_enter(store->mailboxes, account, id, mb);
-	return result == RESULT_OK ? admit(mb, account, needs) : result;
+		result = may_enter(store->mailboxes, account, &wanted,
+		    &access);
+	if (result == RESULT_OK)
+		result = enter_listed(store->mailboxes, id, mb);
+	if (result == RESULT_OK)
+		mailbox_note_user(*mb, account, access.rights);
+	return result;
 }
 
 enum result
 mailbox_open_two_for(struct store *store, const struct grant *grant,
     const struct wanted_mailbox wanted[2], struct mailbox *two[2])
 {
+	struct mailboxes *m = store->mailboxes;
+	struct access access[2];
 	uint64_t account;
 	enum result result = grant_account(store, grant, &account);
 
+	two[0] = two[1] = NULL;
+	for (size_t i = 0; i < 2 && result == RESULT_OK; i++)
+		result = may_enter(m, account, &wanted[i], &access[i]);
 	if (result == RESULT_OK)
-		result = mailbox_enter_two(store->mailboxes, account,
-		    wanted[0].id, wanted[1].id, two);
-	if (result == RESULT_OK)
-		result = admit(&two[0], account, wanted[0].needs |
-		    (two[1] == NULL ? wanted[1].needs : 0));
-	if (result == RESULT_OK && two[1] != NULL)
-		result = admit(&two[1], account, wanted[1].needs);
-	if (result != RESULT_OK) {
-		mailbox_leave(&two[0]);
-		mailbox_leave(&two[1]);
-	}
+		result = enter_two_listed(m, wanted[0].id, wanted[1].id, two);
+	for (size_t i = 0; i < 2 && result == RESULT_OK; i++)
+		if (two[i] != NULL)
+			mailbox_note_user(two[i], account,
+			    access[i].rights);
 	return result;
 }
 
@@ -515,6 +552,49 @@ put_change(struct batch *b, const struct change *change, struct text *t)
 	batch_put(b, key_span(&key), text_span(t));
 }
 
+/* Rows that this change takes away, and their bytes. */
+static void
+count_expunged(const struct table *t, const struct change *c,
+    uint64_t *messages, uint64_t *bytes)
+{
+	for (size_t r = 0; r < c->uids.n; r++) {
+		size_t i = table_seek(t, c->uids.at[r].first);
+
+		for (; i < t->n && t->rows[i].uid <= c->uids.at[r].last;
+		    i++) {
+			*messages -= 1;
+			*bytes -= t->rows[i].size;
+		}
+	}
+}
+
+/* What there will be after these changes: so quota.c need not look. */
+static void
+put_sums(struct batch *b, const struct table *t, const struct change *changes,
+    size_t count)
+{
+	uint64_t messages = t->n, bytes = t->bytes;
+	struct key key = key_letter(MAILBOX_SUMS);
+	struct text record = TEXT_INIT(0);
+	bool structural = false;
+
+	for (size_t i = 0; i < count; i++) {
+		structural |= changes[i].kind != CHANGE_FLAGS;
+		if (changes[i].kind == CHANGE_EXPUNGE)
+			count_expunged(t, &changes[i], &messages, &bytes);
+		if (changes[i].kind != CHANGE_ADD)
+			continue;
+		messages += changes[i].row_count;
+		for (size_t r = 0; r < changes[i].row_count; r++)
+			bytes += changes[i].rows[r].size;
+	}
+	if (!structural)
+		return;
+	sums_encode(&record, messages, bytes);
+	batch_put(b, key_span(&key), text_span(&record));
+	text_free(&record);
+}
+
 enum result
 mailbox_make(struct mailbox *mb, struct batch *b, struct change *changes,
     size_t count, ticket_t *ticket)
@@ -533,18 +613,24 @@ mailbox_make(struct mailbox *mb, struct batch *b, struct change *changes,
 		bytes += t.n + 9;
 	}
 	text_free(&t);
+	put_sums(b, &mb->table, changes, count);
 	mailbox_delivery_sweep(mb, b);
 	if (mailbox_commit(mb, b, &done) != 1)
 		return result_of_errno();
 	mailbox_delivery_swept(mb);
 	for (size_t i = 0; i < count; i++) {
 		table_apply(&mb->table, &changes[i]);
-		if (changes[i].kind != CHANGE_FLAGS)
+		if (changes[i].kind != CHANGE_FLAGS &&
+		    changes[i].kind != CHANGE_SEEN)
 			mb->structural = done;
 	}
 	mb->tail_bytes += bytes;
 	if (ticket != NULL)
 		*ticket = done;
+	if (mb->structural == done)
+		quota_mailbox_changed(mb);
+	if (mb->structural == done)
+		index_note(mb->owner->store, mailbox_id(mb));
 	mailbox_fold_when_due(mb);
 	watches_tell(mb, mb->table.modseq);
 	return RESULT_OK;
@@ -566,6 +652,8 @@ mailbox_format(struct mailboxes *m, uint64_t id, uint64_t account,
 
 	head_encode(&t, &head);
 	batch_put(b, key_span(&key), text_span(&t));
+	put_sums(b, &(struct table){ 0 }, &(struct change){
+	    .kind = CHANGE_ADD }, 1);
 	status = engine_commit(m->store->engine, b, NULL);
 	batch_free(&b);
 	text_free(&t);
@@ -584,10 +672,13 @@ mailboxes_new(struct store *store)
 	    store_settings(store)->store_mailbox_cache);
 	m->names = shelf_new(&names_kind, m,
 	    store_settings(store)->store_mailbox_cache / 4);
+	m->access = cache_new(ACCESS_CACHED);
 	m->watches = watches_new();
 	m->maildrops = maildrops_new();
+	m->followers = followers_new();
 	pthread_mutex_init(&m->work_lock, NULL);
 	pthread_mutex_init(&m->walk_lock, NULL);
+	pthread_mutex_init(&m->shares_lock, NULL);
 	return m;
 }
 
@@ -600,11 +691,14 @@ mailboxes_free(struct mailboxes **mp)
 		return;
 	shelf_free(&m->open);
 	shelf_free(&m->names);
+	cache_free(&m->access);
 	watches_free(&m->watches);
 	maildrops_free(&m->maildrops);
+	followers_free(&m->followers);
 	free(m->work);
 	pthread_mutex_destroy(&m->work_lock);
 	pthread_mutex_destroy(&m->walk_lock);
+	pthread_mutex_destroy(&m->shares_lock);
 	free(m);
 	*mp = NULL;
 }
@@ -614,4 +708,5 @@ mailboxes_link_gone(struct mailboxes *m, uint64_t link)
 {
 	watches_remove_link(m->watches, link);
 	maildrops_remove_link(m->maildrops, link);
+	followers_remove_link(m->followers, link);
 }

@@ -8,6 +8,7 @@
  * the bodies that still name the mailbox as their holder: their messages come
  * back under their UIDs, unread. Mailboxes that lost their name get one.
  */
+#include "store/index.h"
 #include "store/mailboxes.h"
 
 #include <stdio.h>
@@ -97,6 +98,18 @@ check_rows(struct check *c, struct mailbox *mb)
 	    mailbox_expunge(mb, &lost) == RESULT_OK)
 		c->repaired += (uint32_t)uids_count(&lost);
 	uids_free(&lost);
+}
+
+/* Not mail: what is lost there is built anew. */
+static void
+check_index(struct check *c, const struct mailbox *mb)
+{
+	uint32_t found = index_check(c->m->store, mailbox_id(mb), c->repair,
+	    c->report);
+
+	c->found += found;
+	if (c->repair)
+		c->repaired += found;
 }
 
 /* ---- building again -------------------------------------------------- */
@@ -215,8 +228,10 @@ check_mailbox(struct check *c, const struct listed *listed)
 	else if (result != RESULT_OK)
 		tell(c, "mailbox %" PRIu64 " (%.*s) cannot be read now",
 		    mailbox_id(mb), SPAN_ARG(listed->name));
-	if (mb->loaded)
+	if (mb->loaded) {
 		check_rows(c, mb);
+		check_index(c, mb);
+	}
 	mailbox_leave(&mb);
 }
 

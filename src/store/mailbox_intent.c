@@ -9,7 +9,9 @@
  * is durable is a prefix of what was committed, so no step needs the disk but
  * the last.)
  */
+#include "store/index.h"
 #include "store/mailboxes.h"
+#include "store/shares.h"
 
 enum { REMOVE_AT_ONCE = 50000 };	/* links undone by one batch */
 
@@ -95,9 +97,24 @@ move_again(const struct replay *r, const struct intent *intent,
 	return result;
 }
 
+/* The old message goes if the new one has come, and not otherwise. */
+static enum result
+replace_again(const struct replay *r, const struct intent *intent,
+    struct mailbox *source, struct mailbox *target)
+{
+	int status = still_there(r, intent);
+
+	if (status != 1)
+		return status == 0 ? RESULT_OK : RESULT_TEMPORARY;
+	return table_done(&target->table, &intent->token) == NULL ? RESULT_OK
+	    : mailbox_expunge(source, &intent->uids);
+}
+
 /* A mailbox that went meanwhile has taken its messages along. */
 static enum result
-replay_move(const struct replay *r, const struct intent *intent)
+replay_between(const struct replay *r, const struct intent *intent,
+    enum result (*again)(const struct replay *, const struct intent *,
+    struct mailbox *, struct mailbox *))
 {
 	uint64_t id[2] = { intent->source, intent->target };
 	size_t low = id[0] <= id[1] ? 0 : 1;
@@ -107,7 +124,7 @@ replay_move(const struct replay *r, const struct intent *intent)
 	if (result == RESULT_OK && id[0] != id[1])
 		result = mailbox_enter_any(r->m, id[1 - low], &two[1 - low]);
 	if (result == RESULT_OK)
-		result = move_again(r, intent, two[0], two[1] != NULL
+		result = again(r, intent, two[0], two[1] != NULL
 		    ? two[1] : two[0]);
 	mailbox_leave(&two[1 - low]);
 	mailbox_leave(&two[low]);
@@ -142,14 +159,18 @@ static enum result
 replay_remove(const struct replay *r, const struct intent *intent)
 {
 	struct mailbox *mb;
-	enum result result = mailbox_enter_any(r->m, intent->source, &mb);
+	enum result result = shares_apply(r->m->store, &(struct share){
+	    r->account, intent->source });
 
-	if (result == RESULT_NOT_FOUND)
-		return RESULT_OK;
 	if (result != RESULT_OK)
 		return result;
+	result = mailbox_enter_any(r->m, intent->source, &mb);
+	if (result != RESULT_OK)
+		return result == RESULT_NOT_FOUND ? RESULT_OK : result;
 	mb->removed = true;
 	result = unlink_all(mb);
+	if (result == RESULT_OK)
+		result = index_forget(r->m->store, intent->source);
 	if (result == RESULT_OK && engine_drop_partition(r->m->store->engine,
 	    (struct partition){ PARTITION_MAILBOX, intent->source },
 	    NULL) < 0)
@@ -162,9 +183,23 @@ replay_remove(const struct replay *r, const struct intent *intent)
 static enum result
 replay(const struct replay *r, const struct intent *intent)
 {
-	enum result result = intent->kind == INTENT_MOVE
-	    ? replay_move(r, intent) : replay_remove(r, intent);
+	enum result result = RESULT_DAMAGED;
 
+	switch (intent->kind) {
+	case INTENT_MOVE:
+		result = replay_between(r, intent, move_again);
+		break;
+	case INTENT_REPLACE:
+		result = replay_between(r, intent, replace_again);
+		break;
+	case INTENT_REMOVE:
+		result = replay_remove(r, intent);
+		break;
+	case INTENT_SHARE:
+		result = shares_apply(r->m->store, &(struct share){
+		    r->account, intent->source });
+		break;
+	}
 	if (result == RESULT_OK)
 		result = intent_forget(r->m, r->account, &intent->token);
 	return result;
