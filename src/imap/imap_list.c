@@ -2,11 +2,13 @@
  * imap_list.c - LIST with its extensions, and LSUB.
  *
  * RFC 3501 6.3.8 and 6.3.9, LIST-EXTENDED (RFC 5258), LIST-STATUS (RFC 5819),
- * SPECIAL-USE (RFC 6154). A level that is no mailbox but has some below it is
- * listed as \NonExistent, and for older clients as \Noselect.
+ * SPECIAL-USE (RFC 6154), LIST-MYRIGHTS (RFC 8440). A level that is no mailbox
+ * but has some below it is listed as \NonExistent, and for older clients as
+ * \Noselect.
  */
 #include "imap/imap_command.h"
 #include "imap/imap_envelope.h"
+#include "imap/imap_metadata_parse.h"
 #include "imap/imap_pattern.h"
 #include "imap/imap_state.h"
 #include "io/fiber.h"
@@ -26,7 +28,9 @@ struct wish {
 	bool extended;
 	bool lsub;
 	bool return_subscribed;
+	bool return_rights;		/* RFC 8440 */
 	unsigned status;		/* enum imap_status_item, 0: none */
+	struct imap_metadata metadata;	/* no entries: not asked for */
 	struct span reference;
 	struct span patterns[PATTERNS_MAX];
 	size_t count;
@@ -120,9 +124,15 @@ take_return(struct imap_parser *in, struct wish *w)
 			return false;
 		if (span_is_nocase(word, "SUBSCRIBED"))
 			w->return_subscribed = true;
+		else if (span_is_nocase(word, "MYRIGHTS"))
+			w->return_rights = true;
 		else if (span_is_nocase(word, "STATUS")) {
 			if (!imap_parse_space(in) ||
 			    !imap_parse_status_items(in, &w->status))
+				return false;
+		} else if (span_is_nocase(word, "METADATA")) {
+			if (!imap_parse_space(in) ||
+			    !imap_parse_list_metadata(in, &w->metadata))
 				return false;
 		} else if (!span_is_nocase(word, "CHILDREN") &&
 		    !span_is_nocase(word, "SPECIAL-USE"))
@@ -205,6 +215,8 @@ add_attributes(struct text *line, const struct wish *w,
 {
 	if (name->mailbox == 0)
 		text_str(line, "\\NonExistent \\Noselect ");
+	else if ((name->rights & RIGHT_READ) == 0)
+		text_str(line, "\\Noselect ");
 	if (name->subscribed && (w->return_subscribed ||
 	    (w->selection & SELECT_SUBSCRIBED) != 0))
 		text_str(line, "\\Subscribed ");
@@ -285,10 +297,15 @@ say_names(struct imap_task *t, struct wish *w,
 		if (!meets(w, name) && !meets_below(w, name))
 			continue;
 		say_name(t->s, w, name);
+		if (w->return_rights && name->mailbox != 0)
+			imap_say_rights(t, name->name, name->rights);
 		/* One deleted meanwhile has no status: that is all. */
 		if (w->status != 0 && name->mailbox != 0)
 			(void)imap_say_status(t, name->mailbox, name->name,
 			    w->status, &why);
+		if (w->metadata.count > 0 && name->mailbox != 0)
+			imap_say_list_metadata(t, &w->metadata, name->name,
+			    name->mailbox);
 	}
 }
 

@@ -21,28 +21,24 @@ int
 imap_mailbox_find(struct imap_task *t, struct span name, uint64_t *id,
     struct imap_reply *why)
 {
-	struct mailbox_list_request request = { .grant = t->s->grant };
-	struct mailbox_list_reply reply;
-	struct mailbox_row row;
-	struct cursor at;
+	struct mailbox_find_request request = { .grant = t->s->grant,
+	    .name = name };
+	struct mailbox_find_reply reply;
 
 	*id = span_is(name, "INBOX") ? t->s->inbox : 0;
 	if (*id != 0)
 		return 1;
-	if (call_mailbox_list(imap_store(), t->arena, &request, &reply) != 1) {
+	if (call_mailbox_find(imap_store(), t->arena, &request, &reply) != 1) {
 		*why = imap_unavailable();
 		return -1;
 	}
-	if (reply.result != RESULT_OK) {
+	if (reply.result != RESULT_OK && reply.result != RESULT_NOT_FOUND &&
+	    reply.result != RESULT_INVALID) {
 		*why = imap_refused(t, reply.result);
-		blob_release(&reply.rows);
 		return -1;
 	}
-	at = (struct cursor){ .rest = reply.rows.bytes };
-	while (*id == 0 && mailbox_row_get(&at, &row) == 1)
-		if (span_eq(row.name, name))
-			*id = row.mailbox;
-	blob_release(&reply.rows);
+	if (reply.result == RESULT_OK)
+		*id = reply.mailbox;
 	if (span_is(name, "INBOX"))
 		t->s->inbox = *id;
 	*why = imap_no("NONEXISTENT", "No such mailbox");
@@ -210,10 +206,33 @@ imap_unsubscribe(struct imap_task *t)
 	return subscribe(t, false);
 }
 
+static void
+add_namespace(struct imap_task *t, struct text *line, const char *name)
+{
+	struct span prefix;
+
+	if (name[0] == '\0') {
+		text_str(line, " NIL");
+		return;
+	}
+	prefix = arena_printf(t->arena, "%s/", name);
+	text_str(line, " ((");
+	imap_add_string(line, imap_show_name(t, prefix),
+	    imap_text_mode(t->s));
+	text_str(line, " \"/\"))");
+}
+
 struct imap_reply
 imap_namespace(struct imap_task *t)
 {
-	stream_str(t->s->stream, "* NAMESPACE ((\"\" \"/\")) NIL NIL\r\n");
+	struct text line = TEXT_INIT(0);
+
+	text_str(&line, "* NAMESPACE ((\"\" \"/\"))");
+	add_namespace(t, &line, imap_settings()->imap_other_users);
+	add_namespace(t, &line, imap_settings()->imap_shared);
+	text_str(&line, "\r\n");
+	stream_write(t->s->stream, text_span(&line));
+	text_free(&line);
 	return imap_ok("Namespaces listed");
 }
 
@@ -233,6 +252,7 @@ static const struct {
 	{ "APPENDLIMIT", IMAP_STATUS_APPENDLIMIT },
 	{ "MAILBOXID", IMAP_STATUS_MAILBOXID },
 	{ "DELETED", IMAP_STATUS_DELETED },
+	{ "DELETED-STORAGE", IMAP_STATUS_DELETED_STORAGE },
 };
 
 bool
@@ -293,6 +313,9 @@ add_status_item(struct text *line, unsigned item, uint64_t mailbox,
 		break;
 	case IMAP_STATUS_DELETED:
 		text_u64(line, r->deleted);
+		break;
+	case IMAP_STATUS_DELETED_STORAGE:
+		text_u64(line, r->deleted_bytes);
 		break;
 	}
 }

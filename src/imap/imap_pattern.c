@@ -116,6 +116,7 @@ read_rows(struct span rows, struct list *list)
 			return -1;
 		name->mailbox = row.mailbox;
 		name->use = row.use;
+		name->rights = row.rights;
 		name->subscribed = row.subscribed != 0;
 	}
 	return status == 0 ? 1 : 0;

@@ -22,6 +22,7 @@ struct imap_name {
 	struct span sent;		/* modified UTF-7, or UTF-8 */
 	uint64_t mailbox;		/* 0: there is none of that name */
 	uint32_t use;			/* USE_* */
+	uint32_t rights;		/* RIGHT_* */
 	bool subscribed;
 	bool mailbox_below;		/* what stands below it, at any depth */
 	bool subscribed_below;

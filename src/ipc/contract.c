@@ -62,6 +62,7 @@ result_name(enum result result)
 		[RESULT_TEMPORARY] = "temporary failure",
 		[RESULT_DAMAGED] = "damaged",
 		[RESULT_FORBIDDEN] = "forbidden",
+		[RESULT_OVERQUOTA] = "over quota",
 	};
 
 	_Static_assert(ARRAY_LEN(names) == RESULTS, "a name for each");

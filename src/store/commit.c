@@ -16,7 +16,9 @@
 #include "mail/address.h"
 #include "store/directory.h"
 #include "store/limit.h"
+#include "store/mailboxes.h"
 #include "store/queue.h"
+#include "store/quota.h"
 #include "store/suppress.h"
 #include "store/turn.h"
 #include "store/verbs.h"
@@ -38,6 +40,7 @@ struct answer {
 	enum result result;		/* OK: here; NOT_LOCAL: outside */
 	struct span domain;		/* outside: canonical */
 	bool restricted, rewritten;	/* depends on who asks */
+	uint64_t account;		/* that is all it leads to; or 0 */
 	struct span why;
 };
 
@@ -60,6 +63,8 @@ look_up(const struct asking *ask, struct span address, struct arena *arena)
 	a.result = directory_expand(d, address, ask->sender, arena, &x);
 	a.why = x.why;
 	a.restricted = x.restricted;
+	if (x.account_count == 1 && x.outside_count == 0)
+		a.account = x.accounts[0];
 	if (a.result == RESULT_OK && x.restricted) {
 		a.result = directory_may_write(d, address, ask->sender,
 		    ask->account, arena);
@@ -100,6 +105,21 @@ who_asks(struct store *store, const struct grant *grant, uint64_t *account)
 	return true;
 }
 
+/* Somebody who has no room is not to be sent to; or not so much. */
+static void
+check_room(const struct asking *ask, const struct answer *a, uint64_t size,
+    struct recipient_check_reply *reply)
+{
+	if (quota_is_far(ask->store, a->account, size))
+		return;
+	reply->same_for_all = false;
+	if (quota_room(ask->store, a->account, size, 1, true) !=
+	    RESULT_OVERQUOTA)
+		return;
+	reply->result = RESULT_OVERQUOTA;
+	reply->why = span_str(quota_text(store_settings(ask->store)));
+}
+
 void
 verb_recipient_check(void *arg, const struct caller *caller,
     struct arena *arena, const struct recipient_check_request *req,
@@ -117,6 +137,8 @@ verb_recipient_check(void *arg, const struct caller *caller,
 	reply->result = a.result;
 	reply->why = a.why;
 	reply->same_for_all = !a.restricted && !a.rewritten;
+	if (a.result == RESULT_OK && a.account != 0)
+		check_room(&ask, &a, req->size, reply);
 	if (a.result != RESULT_NOT_LOCAL || !may_relay(&ask, a.domain))
 		return;
 	reply->result = RESULT_OK;
@@ -129,6 +151,23 @@ verb_recipient_check(void *arg, const struct caller *caller,
 
 /* -- who sends ------------------------------------------------------------- */
 
+/* RIGHT_POST on somebody's INBOX is the right to write in their name. */
+static bool
+may_send_as(struct store *store, uint64_t account, struct span sender,
+    struct arena *arena)
+{
+	uint64_t *owners;
+	size_t n;
+
+	if (directory_owners(store->directory, sender, arena, &owners, &n) !=
+	    RESULT_OK)
+		return false;
+	for (size_t i = 0; i < n; i++)
+		if (access_may_post(store->mailboxes, account, owners[i]))
+			return true;
+	return false;
+}
+
 /* The null sender is anybody's: notifications have it (RFC 5321 4.5.5). */
 static enum result
 sender_fits(struct store *store, const struct holder *holder,
@@ -140,6 +179,9 @@ sender_fits(struct store *store, const struct holder *holder,
 		return RESULT_OK;
 	result = directory_owns(store->directory, holder->account, sender,
 	    arena);
+	if (result == RESULT_DENIED && may_send_as(store, holder->account,
+	    sender, arena))
+		return RESULT_OK;
 	return result == RESULT_NOT_FOUND || result == RESULT_NOT_LOCAL
 	    ? RESULT_DENIED : result;
 }

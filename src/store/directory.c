@@ -4,6 +4,7 @@
  * Local parts are compared case-folded, domains as lower-case A-labels.
  */
 #include "store/directory_impl.h"
+#include "store/mailboxes.h"
 
 #include <stdlib.h>
 
@@ -40,6 +41,7 @@ directory_forget(struct directory *d)
 {
 	cache_clear(d->resolved);
 	cache_clear(d->epochs);
+	access_forget(d->store->mailboxes);
 }
 
 /* -- reading records ----------------------------------------------------- */
@@ -123,6 +125,39 @@ directory_mask_owner(struct directory *d, struct span address,
 	if (rc != 1 || record.kind != NAME_MASK)
 		return rc == -1 ? -1 : 0;
 	return directory_account(d, record.account, arena, out);
+}
+
+int
+directory_is_shared(struct directory *d, const struct account *account)
+{
+	struct arena *arena = arena_new(256 << 10);
+	struct name_record record;
+	struct name name;
+	int rc = name_parse(account->address, false, arena, &name);
+
+	if (rc == 1)
+		rc = read_name(d, name.domain, name.local, arena, &record);
+	if (rc == 1)
+		rc = record.kind == NAME_ACCOUNT &&
+		    (record.flags & NAME_SHARED) != 0;
+	arena_free(&arena);
+	return rc;
+}
+
+int
+directory_group_key(struct directory *d, struct span address,
+    struct arena *arena, struct span *key)
+{
+	struct name_record record;
+	struct name name;
+	int rc = name_parse(address, false, arena, &name);
+
+	if (rc == 1)
+		rc = read_name(d, name.domain, name.local, arena, &record);
+	if (rc != 1 || record.kind != NAME_GROUP)
+		return rc == -1 ? -1 : 0;
+	*key = name_group_key(&name, arena);
+	return key->p == NULL ? -1 : 1;
 }
 
 int

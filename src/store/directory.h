@@ -44,6 +44,17 @@ int  directory_account(struct directory *, uint64_t id, struct arena *,
 /* Is the account among those behind the address? */
 enum result directory_owns(struct directory *, uint64_t account,
     struct span address, struct arena *);
+/* The accounts behind it, no matter where their mail goes. */
+enum result directory_owners(struct directory *, struct span address,
+    struct arena *, uint64_t **accounts, size_t *count);
+/* Is the account one of the group's, or of a group's in it? */
+bool directory_is_member(struct directory *, uint64_t account,
+    struct span group);
+/* The form of a group's address by which it is known; 0 no group, -1. */
+int  directory_group_key(struct directory *, struct span address,
+    struct arena *, struct span *key);
+/* A shared account: nobody logs in to it. 1, 0, -1. */
+int  directory_is_shared(struct directory *, const struct account *);
 /* Whose masked address it is. 1, 0 it is none, -1. */
 int  directory_mask_owner(struct directory *, struct span address,
     struct arena *, struct account *);
@@ -54,6 +65,9 @@ int  directory_next_account(struct directory *, uint64_t after,
 enum result directory_domain_add(struct directory *, struct span domain);
 enum result directory_domain_remove(struct directory *, struct span domain);
 enum result directory_account_add(struct directory *, struct span address,
+    struct span credentials, uint64_t *id);
+/* The same for an account whose mailboxes others share. */
+enum result directory_shared_add(struct directory *, struct span address,
     struct span credentials, uint64_t *id);
 enum result directory_account_remove(struct directory *,
     struct span address);

@@ -28,6 +28,7 @@
 #include "base/map.h"
 #include "ipc/wire.h"
 #include "mail/srs.h"
+#include "store/mailboxes.h"
 #include "store/password.h"
 
 enum {
@@ -46,6 +47,7 @@ static const struct span why_only_back = {
 enum walk_kind {
 	WALK_MAIL,
 	WALK_OWNED,			/* whose is it: aliases and masks */
+	WALK_MEMBERS,			/* who belongs to it: groups too */
 };
 
 /* Who wants to write: groups are asked whether they may. */
@@ -219,6 +221,20 @@ follow(struct walk *w, const struct name *name, struct span targets,
 	return result == RESULT_OK ? expand_lines(w, targets, depth) : result;
 }
 
+/* To a shared account's own address writes who has that right. */
+static bool
+may_share(struct walk *w, const struct name_record *record)
+{
+	w->restricted = true;
+	if (w->writer == NULL || access_may_write(
+	    w->directory->store->mailboxes, w->writer->account,
+	    record->account))
+		return true;
+	w->forbidden = true;
+	w->why = span_str(DIRECTORY_NOT_FOR_SENDER);
+	return false;
+}
+
 static enum result
 expand_account(struct walk *w, const struct name *name,
     const struct name_record *record, int depth)
@@ -226,7 +242,10 @@ expand_account(struct walk *w, const struct name *name,
 	size_t before = w->reached;
 	enum result result;
 
-	if (w->kind == WALK_OWNED || record->targets.n == 0)
+	if (w->kind == WALK_MAIL && depth == 0 &&
+	    (record->flags & NAME_SHARED) != 0 && !may_share(w, record))
+		return RESULT_DENIED;
+	if (w->kind != WALK_MAIL || record->targets.n == 0)
 		return add_account(w, record->account);
 	if (record->flags & NAME_FORWARD_KEEP) {
 		result = add_account(w, record->account);
@@ -336,7 +355,7 @@ expand_mask(struct walk *w, const struct name_record *record, int depth)
 		return RESULT_DENIED;
 	}
 	w->is_mask = depth == 0;
-	if (w->kind == WALK_OWNED)
+	if (w->kind != WALK_MAIL)
 		return add_account(w, record->account);
 	rc = directory_account(w->directory, record->account, w->arena,
 	    &account);
@@ -455,7 +474,7 @@ expand_srs(struct walk *w, const struct name *name, int depth)
 	int rc;
 
 	w->passing = w->restricted = true;
-	if (w->kind == WALK_OWNED || depth > 0)
+	if (w->kind != WALK_MAIL || depth > 0)
 		return RESULT_NOT_FOUND;
 	srs_secret(w->directory->store, secret);
 	rc = srs_reverse(name->text, span_of(secret, sizeof(secret)),
@@ -502,7 +521,7 @@ expand_foreign(struct walk *w, const struct name *name, int depth)
 	if (depth == 0)
 		return RESULT_NOT_LOCAL;
 	/* What leads outside is nobody's here. */
-	return w->kind == WALK_OWNED ? RESULT_OK : add_outside(w, name);
+	return w->kind != WALK_MAIL ? RESULT_OK : add_outside(w, name);
 }
 
 static enum result
@@ -669,7 +688,8 @@ find(struct directory *d, enum walk_kind kind, struct span address,
 {
 	/* No address begins with a control. */
 	struct span key = kind == WALK_MAIL ? address :
-	    arena_printf(arena, "\001%.*s", SPAN_ARG(address));
+	    arena_printf(arena, "%c%.*s", kind == WALK_OWNED ? 1 : 2,
+	    SPAN_ARG(address));
 	struct span value;
 	uint64_t generation;
 	bool may_remember;
@@ -773,6 +793,29 @@ directory_resolve(struct directory *d, struct span address,
 	return a.result;
 }
 
+static enum result
+found_account(const struct answer *a, uint64_t account)
+{
+	if (a->result != RESULT_OK)
+		return a->result;
+	for (size_t i = 0; i < a->found.account_count; i++)
+		if (a->found.accounts[i] == account)
+			return RESULT_OK;
+	return RESULT_DENIED;
+}
+
+enum result
+directory_owners(struct directory *d, struct span address,
+    struct arena *arena, uint64_t **accounts, size_t *count)
+{
+	struct answer a;
+
+	find(d, WALK_OWNED, address, SPAN_EMPTY, arena, &a);
+	*accounts = a.found.accounts;
+	*count = a.found.account_count;
+	return a.result;
+}
+
 enum result
 directory_owns(struct directory *d, uint64_t account, struct span address,
     struct arena *arena)
@@ -780,12 +823,27 @@ directory_owns(struct directory *d, uint64_t account, struct span address,
 	struct answer a;
 
 	find(d, WALK_OWNED, address, SPAN_EMPTY, arena, &a);
-	if (a.result != RESULT_OK)
-		return a.result;
-	for (size_t i = 0; i < a.found.account_count; i++)
-		if (a.found.accounts[i] == account)
-			return RESULT_OK;
-	return RESULT_DENIED;
+	return found_account(&a, account);
+}
+
+bool
+directory_is_member(struct directory *d, uint64_t account, struct span group)
+{
+	struct arena *arena = arena_new(WALK_MEMORY);
+	struct name_record record;
+	struct answer a;
+	struct name name;
+	bool is;
+
+	is = name_parse(group, false, arena, &name) == 1 &&
+	    read_name(d, name.domain, name.local, arena, &record) == 1 &&
+	    record.kind == NAME_GROUP;
+	if (is) {
+		find(d, WALK_MEMBERS, group, SPAN_EMPTY, arena, &a);
+		is = found_account(&a, account) == RESULT_OK;
+	}
+	arena_free(&arena);
+	return is;
 }
 
 enum result

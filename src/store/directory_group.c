@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "store/directory_impl.h"
 #include "store/limit.h"
+#include "store/mailboxes.h"
 #include "store/verbs.h"
 
 /* -- forwarding ---------------------------------------------------------- */
@@ -32,7 +33,9 @@ forward_update(struct directory_change *c, struct span address,
 	if (result != RESULT_OK)
 		return result;
 	record.targets = text_span(clean);
-	record.flags = keep ? NAME_FORWARD_KEEP : 0;
+	record.flags &= ~(uint32_t)NAME_FORWARD_KEEP;
+	if (keep)
+		record.flags |= NAME_FORWARD_KEEP;
 	put_name(c, &name, &record);
 	return RESULT_OK;
 }
@@ -156,6 +159,20 @@ group_update(struct directory_change *c, struct span address,
 	return result;
 }
 
+/* What was shared with it is not shared with a later one of its name. */
+static enum result
+forget_group(struct directory *d, struct span address, struct arena *arena)
+{
+	struct acl_who who = { .kind = ACL_GROUP };
+	struct name name;
+
+	if (name_parse(address, false, arena, &name) != 1)
+		return RESULT_TEMPORARY;
+	who.group = name_group_key(&name, arena);
+	return who.group.p == NULL ? RESULT_TEMPORARY
+	    : acl_forget_everywhere(d->store->mailboxes, &who);
+}
+
 enum result
 directory_group_set(struct directory *d, struct span address,
     struct span members, uint32_t who, struct arena *arena, bool *made,
@@ -172,6 +189,8 @@ directory_group_set(struct directory *d, struct span address,
 	*bad_target = result == RESULT_OK ? SPAN_EMPTY
 	    : arena_dup(arena, bad);
 	result = change_end(&c, result);
+	if (result == RESULT_OK && span_trim(members).n == 0)
+		result = forget_group(d, address, arena);
 	text_free(&clean);
 	return result;
 }

@@ -44,7 +44,7 @@ struct domain_record {
 enum name_kind {
 	NAME_ACCOUNT = 1, NAME_ALIAS = 2, NAME_GROUP = 3, NAME_MASK = 4
 };
-enum { NAME_FORWARD_KEEP = 1, NAME_MASK_ACTIVE = 1 };
+enum { NAME_FORWARD_KEEP = 1, NAME_SHARED = 2, NAME_MASK_ACTIVE = 1 };
 
 struct name_record {
 	enum name_kind kind;
@@ -60,6 +60,9 @@ struct name_record {
 
 /* 1; 0 not an address; -1 the arena is full. "@domain" too when `all`. */
 int name_parse(struct span address, bool all, struct arena *, struct name *);
+
+/* "local@domain" in the form that is compared; p NULL: the arena is full. */
+struct span name_group_key(const struct name *, struct arena *);
 
 void key_domain(struct text *, struct span domain);
 void key_name(struct text *, struct span domain, struct span local);

@@ -52,7 +52,11 @@ is_wanted(const struct name_record *record, uint32_t kind)
 {
 	switch (kind) {
 	case DIRECTORY_ACCOUNTS:
-		return record->kind == NAME_ACCOUNT;
+		return record->kind == NAME_ACCOUNT &&
+		    (record->flags & NAME_SHARED) == 0;
+	case DIRECTORY_SHARED:
+		return record->kind == NAME_ACCOUNT &&
+		    (record->flags & NAME_SHARED) != 0;
 	case DIRECTORY_ALIASES:
 		return record->kind == NAME_ALIAS;
 	case DIRECTORY_GROUPS:
@@ -89,7 +93,7 @@ list_name(struct listing *l, uint32_t kind, struct span value)
 	row = (struct directory_row){ .name = record.text,
 	    .targets = record.targets, .account = record.account,
 	    .created = record.created, .flags = record.flags };
-	if (kind == DIRECTORY_ACCOUNTS)
+	if (kind == DIRECTORY_ACCOUNTS || kind == DIRECTORY_SHARED)
 		fill_account(l->directory->store, &row);
 	return list_row(l, &row);
 }
@@ -137,7 +141,7 @@ directory_rows(struct directory *d, uint32_t kind, struct span domain,
 	enum result result = RESULT_INVALID;
 	int rc = 0;
 
-	if (kind <= DIRECTORY_FORWARDS)
+	if (kind <= DIRECTORY_SHARED)
 		result = list_range(kind, domain, after, arena, &from, &to);
 	if (result == RESULT_OK) {
 		scan = scan_open(d->store->engine, directory_partition,

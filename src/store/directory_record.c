@@ -38,6 +38,13 @@ name_parse(struct span address, bool all, struct arena *arena,
 	return 1;
 }
 
+struct span
+name_group_key(const struct name *name, struct arena *arena)
+{
+	return arena_printf(arena, "%.*s@%.*s", SPAN_ARG(name->local),
+	    SPAN_ARG(name->domain));
+}
+
 /* -- keys ---------------------------------------------------------------- */
 
 void

@@ -88,6 +88,19 @@ put_chunks(struct fold *f)
 	free(chunks);
 }
 
+static void
+put_seen(struct fold *f)
+{
+	struct seens *seens = &f->mb->table.seens;
+
+	for (size_t i = 0; i < seens->n && f->status == 1; i++) {
+		f->bytes += mailbox_put_seen(f->mb, &seens->at[i], f->batch,
+		    &f->text);
+		if (f->bytes > FOLD_BATCH)
+			fold_commit(f);
+	}
+}
+
 /* A page has the key of its first entry; only the last one is not full. */
 static void
 put_stones(struct fold *f)
@@ -148,6 +161,7 @@ fold_end(struct fold *f)
 {
 	struct table *t = &f->mb->table;
 
+	put_seen(f);
 	put_stones(f);
 	put_head(f);
 	mailbox_delivery_sweep(f->mb, f->batch);
@@ -158,6 +172,8 @@ fold_end(struct fold *f)
 		t->stones_saved = t->stone_count;
 		t->stones_trimmed = false;
 		f->mb->tail_bytes = 0;
+		for (size_t i = 0; i < t->seens.n; i++)
+			t->seens.at[i].first = t->seens.at[i].last = 0;
 	}
 	batch_free(&f->batch);
 	text_free(&f->text);

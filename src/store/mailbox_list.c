@@ -7,6 +7,8 @@
  * 6.3.5). UIDVALIDITY grows with every mailbox that an account ever had.
  */
 #include "store/mailboxes.h"
+#include "store/metadata.h"
+#include "store/quota.h"
 #include "store/verbs.h"
 
 #include <stdlib.h>
@@ -53,8 +55,11 @@ put_subscription(struct batch *b, struct span name, bool on)
 static enum result
 commit(struct names *names, struct batch *b)
 {
-	return engine_commit(names->owner->store->engine, b,
-	    &names->ticket) == 1 ? RESULT_OK : result_of_errno();
+	if (engine_commit(names->owner->store->engine, b,
+	    &names->ticket) != 1)
+		return result_of_errno();
+	account_names_changed(names->owner, names_account(names));
+	return RESULT_OK;
 }
 
 /* ---- making ---------------------------------------------------------- */
@@ -66,9 +71,19 @@ struct making {
 	struct names *names;
 	struct listed made[MAKE_MAX];
 	uint64_t ids[MAKE_MAX];
+	struct token intents[MAKE_MAX];	/* of those whose list is not empty */
 	size_t n, ids_n;
+	uint64_t account;		/* who wishes it */
 	bool subscribe;
 };
+
+static void
+making_free(struct making *making)
+{
+	for (size_t i = 0; i < making->n; i++)
+		acl_free(&making->made[i].acl);
+	making->n = 0;
+}
 
 static enum result
 take_ids(struct store *store, struct making *making, size_t n)
@@ -92,6 +107,19 @@ next_uidvalidity(struct names *names)
 	return names->last_uidvalidity;
 }
 
+/* RFC 4314 section 4: what is made has the list of what it is made in. */
+static void
+inherit(struct making *making, struct listed *made)
+{
+	const struct listed *above = making->n > 0 && names_is_below(made->name,
+	    making->made[making->n - 1].name)
+	    ? &making->made[making->n - 1]
+	    : names_above(making->names, made->name);
+
+	if (above != NULL)
+		acl_copy(&made->acl, &above->acl);
+}
+
 static enum result
 make(struct making *making, struct span name, uint32_t use,
     struct token token)
@@ -99,13 +127,19 @@ make(struct making *making, struct span name, uint32_t use,
 	struct names *names = making->names;
 	struct listed *made = &making->made[making->n];
 	size_t most = store_settings(names->owner->store)->store_max_mailboxes;
+	enum result result;
 
 	if (names->n + making->n >= most)
 		return RESULT_LIMIT;
+	result = quota_room_mailboxes(names->owner->store,
+	    names_account(names), names->n + making->n + 1);
+	if (result != RESULT_OK)
+		return result;
 	must(making->n < making->ids_n);
 	*made = (struct listed){ .name = name, .use = use, .token = token,
 	    .mailbox = making->ids[making->n],
 	    .uidvalidity = next_uidvalidity(names) };
+	inherit(making, made);
 	making->n++;
 	return mailbox_format(names->owner, made->mailbox,
 	    names_account(names), made->uidvalidity);
@@ -136,6 +170,8 @@ commit_making(struct making *making)
 
 	for (size_t i = 0; i < making->n; i++) {
 		put_name(b, &making->made[i]);
+		if (making->made[i].acl.n > 0)
+			acl_put(b, &making->made[i], &making->intents[i]);
 		if (making->subscribe)
 			put_subscription(b, making->made[i].name, true);
 	}
@@ -143,9 +179,15 @@ commit_making(struct making *making)
 	result = commit(names, b);
 	batch_free(&b);
 	for (size_t i = 0; i < making->n && result == RESULT_OK; i++) {
-		names_insert(names, &making->made[i]);
+		struct listed *made = &making->made[i];
+
+		names_insert(names, made);
+		if (made->acl.n > 0)
+			acl_publish(names, made->mailbox,
+			    &making->intents[i]);
+		made->acl = (struct acl){ 0 };
 		if (making->subscribe)
-			names_subscribe(names, making->made[i].name, true);
+			names_subscribe(names, made->name, true);
 	}
 	return result;
 }
@@ -219,8 +261,31 @@ mailboxes_make_defaults(struct mailboxes *m, uint64_t account)
 	}
 	if (result == RESULT_OK && making.n > 0)
 		result = commit_making(&making);
+	making_free(&making);
 	names_answer(&making.names, &result);
 	return result;
+}
+
+/* ---- who may --------------------------------------------------------- */
+
+static enum result
+check(const struct names *names, uint64_t account,
+    const struct listed *listed, uint32_t needs)
+{
+	return listed == NULL ? RESULT_NOT_FOUND : access_check(
+	    access_rights(names->owner, account, names, listed), needs);
+}
+
+/* At the top only the owner makes mailboxes. */
+static enum result
+may_make(const struct names *names, uint64_t account, struct span name)
+{
+	const struct listed *above = names_above(names, name);
+
+	if (above == NULL)
+		return names_account(names) == account ? RESULT_OK
+		    : RESULT_NOT_FOUND;
+	return check(names, account, above, RIGHT_CREATE);
 }
 
 /* ---- removing -------------------------------------------------------- */
@@ -245,29 +310,34 @@ put_removal(struct batch *b, const struct listed *listed)
 	struct key key = key_u64(ACCOUNT_MAILBOX, listed->mailbox);
 
 	batch_delete(b, key_span(&key));
+	key = key_u64(ACCOUNT_RIGHTS, listed->mailbox);
+	batch_delete(b, key_span(&key));
 	intent_put(b, &intent);
 }
 
 static enum result
-delete(struct names *names, struct span name)
+delete(struct names *names, struct span name, uint64_t account)
 {
 	struct listed *listed = names_find(names, name);
 	struct batch *b;
 	uint64_t id;
-	enum result result;
+	enum result result = check(names, account, listed, RIGHT_REMOVE);
 
+	if (result != RESULT_OK)
+		return result;
 	if (names_is_inbox(name))
 		return RESULT_INVALID;
-	if (listed == NULL)
-		return RESULT_NOT_FOUND;
 	id = listed->mailbox;
 	b = batch_new(names_partition(names));
 	put_removal(b, listed);
+	metadata_drop(names, b, id);
 	result = commit(names, b);
 	batch_free(&b);
 	if (result != RESULT_OK)
 		return result;
 	names_remove(names, id);
+	quota_mailbox_gone(names->owner->store, names_account(names), id);
+	access_forget(names->owner);
 	shut(names->owner, id);
 	work_add(names->owner, WORK_INTENTS, names_account(names));
 	return RESULT_OK;
@@ -276,10 +346,13 @@ delete(struct names *names, struct span name)
 enum result
 mailboxes_remove_account(struct mailboxes *m, uint64_t account)
 {
+	struct acl_who who = { .kind = ACL_ACCOUNT, .account = account };
 	struct names *names;
 	struct batch *b;
-	enum result result = names_enter(m, account, &names);
+	enum result result = acl_forget_everywhere(m, &who);
 
+	if (result == RESULT_OK)
+		result = names_enter(m, account, &names);
 	if (result != RESULT_OK)
 		return result;
 	b = batch_new(names_partition(names));
@@ -374,8 +447,7 @@ commit_renamed(struct names *names, const struct listed *moved, size_t n)
 	result = commit(names, b);
 	batch_free(&b);
 	for (size_t i = 0; i < n && result == RESULT_OK; i++) {
-		names_remove(names, moved[i].mailbox);
-		names_insert(names, &moved[i]);
+		names_move(names, moved[i].mailbox, moved[i].name);
 	}
 	return result;
 }
@@ -453,12 +525,18 @@ rename_mailbox(struct store *store, struct making *making,
     struct arena *arena, struct span from, struct span to, ticket_t *ticket)
 {
 	struct names *names = making->names;
-	struct listed *listed = names_find(names, from);
+	enum result result = check(names, making->account,
+	    names_find(names, from), RIGHT_REMOVE);
 
-	if (listed == NULL)
-		return RESULT_NOT_FOUND;
+	if (result == RESULT_OK)
+		result = may_make(names, making->account, to);
+	if (result != RESULT_OK)
+		return result;
 	if (names_find(names, to) != NULL)
 		return RESULT_EXISTS;
+	if (names_is_inbox(from) &&
+	    making->account != names_account(names))
+		return RESULT_INVALID;
 	if (names_is_inbox(from))
 		return rename_inbox(store, making, to, ticket);
 	if (names_is_below(to, from))
@@ -468,76 +546,58 @@ rename_mailbox(struct store *store, struct making *making,
 
 /* ---- the verbs ------------------------------------------------------- */
 
-static void
-put_rows(const struct names *names, struct text *out)
+static enum result
+enter(struct store *store, const struct name_place *place, struct names **names)
 {
-	size_t i = 0, s = 0;
+	return names_enter(store->mailboxes, place->owner, names);
+}
 
-	while (i < names->n || s < names->subscribed_n) {
-		int order = i == names->n ? 1 : s == names->subscribed_n ? -1
-		    : names_compare(names->at[i].name,
-		    names->subscribed[s].name);
-		struct mailbox_row row = { .subscribed = order >= 0 };
+static enum result
+place(struct store *store, const struct grant *grant, struct span name,
+    struct arena *arena, uint64_t *account, struct name_place *out)
+{
+	enum result result = grant_account(store, grant, account);
 
-		if (order <= 0) {
-			row.mailbox = names->at[i].mailbox;
-			row.name = names->at[i].name;
-			row.use = names->at[i].use;
-			row.uidvalidity = names->at[i].uidvalidity;
-			i++;
-		} else {
-			row.name = names->subscribed[s].name;
-		}
-		if (order >= 0)
-			s++;
-		mailbox_row_put(out, &row);
+	return result == RESULT_OK ? place_named(store->mailboxes, *account,
+	    name, arena, out) : result;
+}
+
+/* To make a name with its parents: ids cost a write, so it is allowed first. */
+static enum result
+enter_making(struct store *store, const struct name_place *place,
+    uint64_t account, struct making *making)
+{
+	struct names *names;
+	enum result result = RESULT_OK;
+
+	making->account = account;
+	if (place->owner != account) {
+		result = enter(store, place, &names);
+		if (result == RESULT_OK)
+			result = may_make(names, account, place->name);
+		names_leave(&names);
 	}
-}
-
-static enum result
-enter(struct store *store, const struct grant *grant, struct names **names)
-{
-	uint64_t account;
-	enum result result = grant_account(store, grant, &account);
-
-	return result == RESULT_OK
-	    ? names_enter(store->mailboxes, account, names) : result;
-}
-
-/* To make a name with its parents: ids cost a write, so the grant is first. */
-static enum result
-enter_making(struct store *store, const struct grant *grant,
-    struct span name, struct making *making)
-{
-	uint64_t account;
-	enum result result = grant_account(store, grant, &account);
-
 	if (result == RESULT_OK)
-		result = take_ids(store, making, levels_of(name));
-	return result == RESULT_OK ? names_enter(store->mailboxes, account,
-	    &making->names) : result;
+		result = take_ids(store, making, levels_of(place->name));
+	return result == RESULT_OK ? enter(store, place, &making->names)
+	    : result;
 }
 
-void
-verb_mailbox_list(void *arg, const struct caller *caller,
-    struct arena *arena, const struct mailbox_list_request *req,
-    struct mailbox_list_reply *reply)
+/* What is anybody's Sent is of no use as mine. */
+static enum result
+create_there(struct making *making, const struct name_place *place,
+    const struct mailbox_create_request *req, uint64_t *mailbox)
 {
-	struct names *names = NULL;
-	struct text out = TEXT_INIT(0);
-	struct span rows;
+	const struct listed *old = names_find(making->names, place->name);
+	enum result result = RESULT_OK;
 
-	(void)caller;
-	reply->result = enter(arg, &req->grant, &names);
-	if (reply->result == RESULT_OK) {
-		put_rows(names, &out);
-		rows = arena_dup(arena, text_span(&out));
-		reply->rows = BLOB_OF(rows);
-		if (rows.p == NULL)
-			reply->result = RESULT_TEMPORARY;
-	}
-	names_answer(&names, &reply->result);
-	text_free(&out);
+	if (old == NULL || place->kind != PLACE_OWN)
+		result = may_make(making->names, making->account,
+		    place->name);
+	if (result == RESULT_OK && req->use != 0 && place->kind != PLACE_OWN)
+		result = RESULT_CONFLICT;
+	return result == RESULT_OK ? create(making, place->name, req->use,
+	    &req->token, mailbox) : result;
 }
 
 void
@@ -546,17 +606,18 @@ verb_mailbox_create(void *arg, const struct caller *caller,
     struct mailbox_create_reply *reply)
 {
 	struct making making = { 0 };
-	struct span name;
+	struct name_place to;
+	uint64_t account;
 
 	(void)caller;
-	reply->result = names_normal(req->name, arena, &name) ? RESULT_OK
-	    : RESULT_INVALID;
+	reply->result = place(arg, &req->grant, req->name, arena, &account,
+	    &to);
 	if (reply->result == RESULT_OK)
-		reply->result = enter_making(arg, &req->grant, name,
-		    &making);
+		reply->result = enter_making(arg, &to, account, &making);
 	if (reply->result == RESULT_OK)
-		reply->result = create(&making, name, req->use, &req->token,
+		reply->result = create_there(&making, &to, req,
 		    &reply->mailbox);
+	making_free(&making);
 	names_answer(&making.names, &reply->result);
 }
 
@@ -566,15 +627,16 @@ verb_mailbox_delete(void *arg, const struct caller *caller,
     struct mailbox_delete_reply *reply)
 {
 	struct names *names = NULL;
-	struct span name;
+	struct name_place it;
+	uint64_t account;
 
 	(void)caller;
-	reply->result = names_normal(req->name, arena, &name) ? RESULT_OK
-	    : RESULT_INVALID;
+	reply->result = place(arg, &req->grant, req->name, arena, &account,
+	    &it);
 	if (reply->result == RESULT_OK)
-		reply->result = enter(arg, &req->grant, &names);
+		reply->result = enter(arg, &it, &names);
 	if (reply->result == RESULT_OK)
-		reply->result = delete(names, name);
+		reply->result = delete(names, it.name, account);
 	names_answer(&names, &reply->result);
 }
 
@@ -585,18 +647,24 @@ verb_mailbox_rename(void *arg, const struct caller *caller,
 {
 	struct store *store = arg;
 	struct making making = { 0 };
-	struct span from, to;
+	struct name_place from, to;
 	ticket_t ticket = 0;
+	uint64_t account;
 
 	(void)caller;
-	reply->result = names_normal(req->from, arena, &from) &&
-	    names_normal(req->to, arena, &to) ? RESULT_OK : RESULT_INVALID;
+	reply->result = place(store, &req->grant, req->from, arena, &account,
+	    &from);
 	if (reply->result == RESULT_OK)
-		reply->result = enter_making(store, &req->grant, to,
-		    &making);
+		reply->result = place_named(store->mailboxes, account, req->to,
+		    arena, &to);
+	if (reply->result == RESULT_OK && from.owner != to.owner)
+		reply->result = RESULT_INVALID;
 	if (reply->result == RESULT_OK)
-		reply->result = rename_mailbox(store, &making, arena, from,
-		    to, &ticket);
+		reply->result = enter_making(store, &to, account, &making);
+	if (reply->result == RESULT_OK)
+		reply->result = rename_mailbox(store, &making, arena,
+		    from.name, to.name, &ticket);
+	making_free(&making);
 	if (making.names != NULL)
 		names_answer(&making.names, &reply->result);
 	else if (reply->result == RESULT_OK)
@@ -613,12 +681,16 @@ verb_mailbox_subscribe(void *arg, const struct caller *caller,
 	struct names *names = NULL;
 	struct span name;
 	struct batch *b;
+	uint64_t account;
 
 	(void)caller;
 	reply->result = names_normal(req->name, arena, &name) ? RESULT_OK
 	    : RESULT_INVALID;
 	if (reply->result == RESULT_OK)
-		reply->result = enter(arg, &req->grant, &names);
+		reply->result = grant_account(store, &req->grant, &account);
+	if (reply->result == RESULT_OK)
+		reply->result = names_enter(store->mailboxes, account,
+		    &names);
 	if (reply->result == RESULT_OK && req->on &&
 	    names->subscribed_n >= most)
 		reply->result = RESULT_LIMIT;

@@ -6,6 +6,7 @@
  */
 #include "store/mailboxes.h"
 #include "base/log.h"
+#include "store/metadata.h"
 
 #include <stdlib.h>
 
@@ -27,13 +28,16 @@ names_new(void *arg, uint64_t account)
 static void
 unload(struct names *names)
 {
-	for (size_t i = 0; i < names->n; i++)
+	for (size_t i = 0; i < names->n; i++) {
 		free(names->at[i].own);
+		acl_free(&names->at[i].acl);
+	}
 	for (size_t i = 0; i < names->subscribed_n; i++)
 		free(names->subscribed[i].own);
 	names->n = names->subscribed_n = 0;
 	names->inbox = 0;
 	names->last_uidvalidity = 0;
+	names->annotations = names->annotation_bytes = 0;
 	names->intents = false;
 	names->loaded = false;
 }
@@ -160,6 +164,14 @@ names_insert(struct names *names, const struct listed *listed)
 		names->inbox = listed->mailbox;
 }
 
+static void
+take_out(struct names *names, struct listed *listed)
+{
+	names->n--;
+	memmove(listed, listed + 1,
+	    (size_t)(names->at + names->n - listed) * sizeof(*listed));
+}
+
 void
 names_remove(struct names *names, uint64_t mailbox)
 {
@@ -168,9 +180,22 @@ names_remove(struct names *names, uint64_t mailbox)
 	if (listed == NULL)
 		return;
 	free(listed->own);
-	names->n--;
-	memmove(listed, listed + 1,
-	    (size_t)(names->at + names->n - listed) * sizeof(*listed));
+	acl_free(&listed->acl);
+	take_out(names, listed);
+}
+
+void
+names_move(struct names *names, uint64_t mailbox, struct span name)
+{
+	struct listed *listed = names_find_id(names, mailbox), moved;
+
+	if (listed == NULL)
+		return;
+	moved = *listed;
+	moved.name = name;
+	take_out(names, listed);
+	names_insert(names, &moved);
+	free(moved.own);
 }
 
 static size_t
@@ -322,6 +347,26 @@ read_name(struct names *names, struct span key, struct span value)
 	return 1;
 }
 
+/* Lists stand behind all names. One of a mailbox that is gone is nothing. */
+static int
+read_rights(struct names *names, struct span key, struct span value)
+{
+	struct listed *listed;
+	struct acl acl = { 0 };
+	uint64_t mailbox;
+
+	if (!key_read_u64(key, &mailbox) || !acl_decode(value, &acl))
+		return 0;
+	listed = names_find_id(names, mailbox);
+	if (listed == NULL) {
+		acl_free(&acl);
+	} else {
+		acl_free(&listed->acl);
+		listed->acl = acl;
+	}
+	return 1;
+}
+
 static int
 read_record(struct names *names, struct span key, struct span value)
 {
@@ -336,8 +381,12 @@ read_record(struct names *names, struct span key, struct span value)
 	case ACCOUNT_INTENT:
 		names->intents = true;
 		return 1;
+	case ACCOUNT_METADATA:
+		return metadata_count(names, key, value);
 	case ACCOUNT_MAILBOX:
 		return read_name(names, key, value);
+	case ACCOUNT_RIGHTS:
+		return read_rights(names, key, value);
 	case ACCOUNT_SUBSCRIBED:
 		names_subscribe(names, span_from(key, 1), true);
 		return 1;

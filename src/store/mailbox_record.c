@@ -97,6 +97,32 @@ key_tombstone(const struct tombstone *t)
 	return k;
 }
 
+struct key
+key_seen(uint64_t user, uint32_t uid)
+{
+	struct key k = key_u64(MAILBOX_SEEN, user);
+
+	key_add_u32(&k, uid / SEEN_PAGE);
+	return k;
+}
+
+int
+key_read_seen(struct span key, uint64_t *user, uint32_t *first_uid)
+{
+	uint32_t page;
+
+	if (key.n != 1 + sizeof(*user) + sizeof(page))
+		return 0;
+	memcpy(user, key.p + 1, sizeof(*user));
+	*user = be64toh(*user);
+	memcpy(&page, key.p + 1 + sizeof(*user), sizeof(page));
+	page = be32toh(page);
+	if (page > UINT32_MAX / SEEN_PAGE)
+		return 0;
+	*first_uid = page * SEEN_PAGE;
+	return 1;
+}
+
 int
 key_read_u64(struct span key, uint64_t *v)
 {
@@ -345,6 +371,26 @@ head_decode(struct span record, struct mailbox_head *h)
 }
 
 void
+sums_encode(struct text *t, uint64_t messages, uint64_t bytes)
+{
+	put_u8(t, RECORD_VERSION);
+	put_u64(t, messages);
+	put_u64(t, bytes);
+}
+
+int
+sums_decode(struct span record, uint64_t *messages, uint64_t *bytes)
+{
+	struct cursor c = { .rest = record };
+
+	if (get_u8(&c) != RECORD_VERSION)
+		c.bad = true;
+	*messages = get_u64(&c);
+	*bytes = get_u64(&c);
+	return !c.bad && c.rest.n == 0;
+}
+
+void
 number_encode(struct text *t, uint64_t v)
 {
 	put_version(t);
@@ -386,6 +432,25 @@ tombstones_decode(struct span record, struct tombstone *stones, size_t *n)
 		    (i > 0 && stones[i].modseq < stones[i - 1].modseq))
 			c.bad = true;
 	}
+	return whole(&c);
+}
+
+void
+seen_encode(struct text *t, const struct uids *uids)
+{
+	put_version(t);
+	uids_put(t, uids);
+}
+
+int
+seen_decode(struct span record, uint32_t first_uid, struct uids *uids)
+{
+	struct cursor c = open_record(record);
+
+	uids_get(&c, uids);
+	if (uids->n > 0 && (uids->at[0].first < first_uid ||
+	    uids->at[uids->n - 1].last - first_uid >= SEEN_PAGE))
+		c.bad = true;
 	return whole(&c);
 }
 
@@ -452,9 +517,10 @@ change_encode(struct text *t, const struct change *change)
 		put_u32(t, change->total);
 		put_rows(t, change->rows, change->row_count);
 	}
-	if (change->kind == CHANGE_FLAGS) {
+	if (change->kind == CHANGE_FLAGS || change->kind == CHANGE_SEEN) {
 		put_u8(t, (uint8_t)change->mode);
-		put_u64(t, change->flags);
+		put_u64(t, change->kind == CHANGE_SEEN ? change->user
+		    : change->flags);
 	}
 	uids_put(t, &change->uids);
 }
@@ -489,6 +555,12 @@ change_decode(struct span record, uint64_t modseq, struct change *change)
 		change->mode = get_u8(&c);
 		change->flags = get_u64(&c);
 		if (change->mode > STORE_REMOVE)
+			c.bad = true;
+		break;
+	case CHANGE_SEEN:
+		change->mode = get_u8(&c);
+		change->user = get_u64(&c);
+		if (change->mode != STORE_ADD && change->mode != STORE_REMOVE)
 			c.bad = true;
 		break;
 	case CHANGE_EXPUNGE:

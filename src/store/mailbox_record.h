@@ -23,6 +23,7 @@ enum {
 	CHANGE_ROWS_MAX = 4096,		/* of one record in the tail */
 	CHANGE_RANGES_MAX = 65536,
 	TOMBSTONE_PAGE = 1024,		/* entries */
+	SEEN_PAGE = 65536,		/* uids of one record */
 	DONE_MAX = 256,			/* tokens remembered */
 	DONE_RANGES_MAX = 65536,	/* source ranges of them all */
 };
@@ -57,7 +58,10 @@ struct done {
 	struct uids sources;		/* of a copy, in the order of `first` */
 };
 
-enum change_kind { CHANGE_ADD = 1, CHANGE_FLAGS = 2, CHANGE_EXPUNGE = 3 };
+enum change_kind {
+	CHANGE_ADD = 1, CHANGE_FLAGS = 2, CHANGE_EXPUNGE = 3,
+	CHANGE_SEEN = 4,		/* \\Seen, of one user who has their own */
+};
 
 struct change {
 	enum change_kind kind;
@@ -68,8 +72,9 @@ struct change {
 	struct row *rows;		/* ADD; modseq is the change's */
 	size_t row_count;
 	uint32_t total;			/* ADD: rows in all, of a token */
-	enum store_mode mode;		/* FLAGS */
+	enum store_mode mode;		/* FLAGS, SEEN */
 	uint64_t flags;
+	uint64_t user;			/* SEEN: whose */
 	struct uids uids;		/* which; of an ADD: its sources */
 };
 
@@ -87,6 +92,8 @@ struct key key_token(char letter, const struct token *);
 struct key key_chunk(uint32_t uid);
 struct key key_chunk_after(uint32_t uid);	/* the next one's */
 struct key key_tombstone(const struct tombstone *);
+struct key key_seen(uint64_t user, uint32_t uid);	/* of its page */
+int key_read_seen(struct span key, uint64_t *user, uint32_t *first_uid);
 /* 1, 0 the key has another form. */
 int key_read_u64(struct span key, uint64_t *);
 int key_read_token(struct span key, struct token *);
@@ -105,12 +112,19 @@ int  chunk_decode(struct span, uint32_t first_uid, struct row *, size_t *n);
 void head_encode(struct text *, const struct mailbox_head *);
 int  head_decode(struct span, struct mailbox_head *);
 
+void sums_encode(struct text *, uint64_t messages, uint64_t bytes);
+int  sums_decode(struct span, uint64_t *messages, uint64_t *bytes);
+
 void number_encode(struct text *, uint64_t);	/* a record of one number */
 int  number_decode(struct span, uint64_t *);
 
 void tombstones_encode(struct text *, const struct tombstone *, size_t n);
 /* Into room for TOMBSTONE_PAGE of them. */
 int  tombstones_decode(struct span, struct tombstone *, size_t *n);
+
+void seen_encode(struct text *, const struct uids *);
+/* Into an empty set: those of the page that begins at first_uid. */
+int  seen_decode(struct span, uint32_t first_uid, struct uids *);
 
 void done_encode(struct text *, const struct done *, size_t n);
 /* Into room for DONE_MAX; the caller frees their sources. */

@@ -21,6 +21,7 @@ table_free(struct table *t)
 	free(t->stones);
 	free(t->done);
 	free(t->touched);
+	seens_free(&t->seens);
 	*t = (struct table){ 0 };
 }
 
@@ -34,7 +35,7 @@ table_bytes(const struct table *t)
 
 	for (size_t i = 0; i < t->done_count; i++)
 		sum += t->done[i].sources.room * sizeof(struct uid_range);
-	return sum + t->keyword_count * 32;
+	return sum + t->keyword_count * 32 + seens_bytes(&t->seens);
 }
 
 /* Room for n more entries of `size` bytes in an array that holds `count`. */
@@ -56,8 +57,10 @@ count_row(struct table *t, const struct row *row, int sign)
 
 	if ((row->flags & FLAG_SEEN) == 0)
 		t->unseen += one;
-	if ((row->flags & FLAG_DELETED) != 0)
+	if ((row->flags & FLAG_DELETED) != 0) {
 		t->deleted += one;
+		t->deleted_bytes += (uint64_t)((int64_t)row->size * sign);
+	}
 	t->bytes += (uint64_t)((int64_t)row->size * sign);
 }
 
@@ -193,7 +196,7 @@ int
 table_ready(struct table *t)
 {
 	t->unseen = t->deleted = 0;
-	t->bytes = 0;
+	t->bytes = t->deleted_bytes = 0;
 	for (size_t i = 0; i < t->n; i++)
 		count_row(t, &t->rows[i], 1);
 	if (t->n > 0 && t->rows[t->n - 1].uid >= t->uidnext)
@@ -312,6 +315,23 @@ apply_flags(struct table *t, const struct change *change)
 	touch_all(t, change->modseq, &change->uids);
 }
 
+/* The ranges name the messages that change, and no other. */
+static void
+apply_seen(struct table *t, const struct change *change)
+{
+	for (size_t r = 0; r < change->uids.n; r++) {
+		uint32_t last = change->uids.at[r].last;
+		size_t i = table_seek(t, change->uids.at[r].first);
+
+		for (; i < t->n && t->rows[i].uid <= last; i++)
+			t->rows[i].modseq = MAX(t->rows[i].modseq,
+			    change->modseq);
+	}
+	seen_change(seens_make(&t->seens, change->user), change->mode,
+	    &change->uids);
+	touch_all(t, change->modseq, &change->uids);
+}
+
 static void
 add_stone(struct table *t, uint64_t modseq, struct uid_range range)
 {
@@ -381,6 +401,9 @@ table_apply(struct table *t, const struct change *change)
 		break;
 	case CHANGE_EXPUNGE:
 		apply_expunge(t, change);
+		break;
+	case CHANGE_SEEN:
+		apply_seen(t, change);
 		break;
 	}
 	t->modseq = MAX(t->modseq, change->modseq);

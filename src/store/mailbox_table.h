@@ -11,6 +11,7 @@
 #include "base/arena.h"
 #include "base/base.h"
 #include "store/mailbox_record.h"
+#include "store/seen.h"
 
 enum { TOUCHED_MAX = 1024 };
 
@@ -34,12 +35,14 @@ struct table {
 	struct row *rows;		/* ascending */
 	size_t n, room;
 	uint32_t unseen, deleted;
-	uint64_t bytes;
+	uint64_t bytes, deleted_bytes;
 
 	struct tombstone *stones;	/* ascending modseq */
 	size_t stone_count, stone_room;
 	size_t stones_saved;		/* of them, in pages on disk */
 	bool stones_trimmed;		/* older pages are still there */
+
+	struct seens seens;		/* \\Seen of users who have their own */
 
 	struct done *done;		/* oldest first */
 	size_t done_count, done_room;

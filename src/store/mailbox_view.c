@@ -8,26 +8,30 @@
 /* ---- rows ------------------------------------------------------------ */
 
 static void
-put_row(struct text *t, const struct row *row)
+put_row(struct text *t, const struct row *row, uint64_t flags)
 {
 	message_row_put(t, &(struct message_row){
-	    .uid = row->uid, .size = row->size, .flags = row->flags,
+	    .uid = row->uid, .size = row->size, .flags = flags,
 	    .modseq = row->modseq, .internal_date = row->internal_date });
 }
 
 /* Rows of the ranges that changed after `since`, as message_row records. */
 static enum result
-view_rows(const struct table *t, const struct uids *where, uint64_t since,
+view_rows(const struct mailbox *mb, const struct uids *where, uint64_t since,
     struct arena *arena, struct span *rows)
 {
+	const struct table *t = &mb->table;
 	struct text out = TEXT_INIT(0);
+	bool own = mailbox_has_own_seen(mb);
 
 	for (size_t r = 0; r < where->n; r++) {
 		size_t i = table_seek(t, where->at[r].first);
 
 		for (; i < t->n && t->rows[i].uid <= where->at[r].last; i++)
 			if (t->rows[i].modseq > since)
-				put_row(&out, &t->rows[i]);
+				put_row(&out, &t->rows[i], own
+				    ? mailbox_flags(mb, &t->rows[i])
+				    : t->rows[i].flags);
 	}
 	*rows = arena_dup(arena, text_span(&out));
 	text_free(&out);
@@ -35,23 +39,23 @@ view_rows(const struct table *t, const struct uids *where, uint64_t since,
 }
 
 static enum result
-view_all(const struct table *t, struct arena *arena, struct span *rows)
+view_all(const struct mailbox *mb, struct arena *arena, struct span *rows)
 {
 	struct uid_range whole = { 1, UINT32_MAX };
 	struct uids where = { .at = &whole, .n = 1 };
 
-	return view_rows(t, &where, 0, arena, rows);
+	return view_rows(mb, &where, 0, arena, rows);
 }
 
 static enum result
-view_since(const struct table *t, uint64_t since, const struct uids *gone,
+view_since(const struct mailbox *mb, uint64_t since, const struct uids *gone,
     struct arena *arena, struct view *v)
 {
 	struct uids where = { 0 };
 	enum result result;
 
-	table_changed(t, since, &where);
-	result = view_rows(t, &where, since, arena, &v->rows);
+	table_changed(&mb->table, since, &where);
+	result = view_rows(mb, &where, since, arena, &v->rows);
 	uids_free(&where);
 	if (result == RESULT_OK && uids_write(gone, arena, &v->vanished) != 1)
 		result = RESULT_TEMPORARY;
@@ -79,9 +83,9 @@ view_changes(const struct mailbox *mb, uint64_t since, struct arena *arena,
 	v->complete = since <= t->modseq &&
 	    table_vanished(t, since, &gone) == 1;
 	if (v->complete)
-		result = view_since(t, since, &gone, arena, v);
+		result = view_since(mb, since, &gone, arena, v);
 	else
-		result = view_all(t, arena, &v->rows);
+		result = view_all(mb, arena, &v->rows);
 	uids_free(&gone);
 	return result;
 }
@@ -131,13 +135,14 @@ fill_snapshot(struct mailbox *mb, struct arena *arena,
 {
 	const struct table *t = &mb->table;
 	struct span rows;
-	enum result result = view_all(t, arena, &rows);
+	enum result result = view_all(mb, arena, &rows);
 
 	reply->uidvalidity = t->uidvalidity;
 	reply->uidnext = t->uidnext;
 	reply->recent_from = t->recent;
 	reply->highestmodseq = t->modseq;
 	reply->keywords = table_keywords(t, arena);
+	reply->rights = mb->rights;
 	reply->rows = BLOB_OF(rows);
 	return result;
 }
@@ -181,6 +186,29 @@ verb_mailbox_changes(void *arg, const struct caller *caller,
 	mailbox_answer(&mb, 0, &reply->result);
 }
 
+void
+verb_mailbox_vanished(void *arg, const struct caller *caller,
+    struct arena *arena, const struct mailbox_vanished_request *req,
+    struct mailbox_vanished_reply *reply)
+{
+	struct mailbox *mb = NULL;
+	struct uids gone = { 0 };
+	struct span records = SPAN_EMPTY;
+
+	(void)caller;
+	reply->result = mailbox_open_for(arg, &req->grant, req->mailbox,
+	    RIGHT_READ, &mb);
+	if (reply->result == RESULT_OK) {
+		reply->complete = req->since <= mb->table.modseq &&
+		    table_vanished(&mb->table, req->since, &gone) == 1;
+		if (reply->complete && uids_write(&gone, arena, &records) != 1)
+			reply->result = RESULT_TEMPORARY;
+		reply->vanished = BLOB_OF(records);
+	}
+	uids_free(&gone);
+	mailbox_answer(&mb, 0, &reply->result);
+}
+
 /* A mailbox that is gone has no watches that matter. */
 void
 verb_mailbox_close(void *arg, const struct caller *caller,
@@ -213,12 +241,13 @@ verb_mailbox_status(void *arg, const struct caller *caller,
 		return;
 	t = &mb->table;
 	reply->messages = (uint32_t)t->n;
-	reply->unseen = t->unseen;
+	reply->unseen = mailbox_unseen(mb);
 	reply->deleted = t->deleted;
 	reply->recent = (uint32_t)(t->n - table_seek(t, t->recent));
 	reply->uidnext = t->uidnext;
 	reply->uidvalidity = t->uidvalidity;
 	reply->highestmodseq = t->modseq;
 	reply->bytes = t->bytes;
+	reply->deleted_bytes = t->deleted_bytes;
 	mailbox_answer(&mb, 0, &reply->result);
 }

@@ -12,6 +12,8 @@
 #include <pthread.h>
 
 #include "base/map.h"
+#include "store/acl.h"
+#include "store/cache.h"
 #include "ipc/serve.h"
 #include "store/mailbox_table.h"
 #include "store/names_record.h"
@@ -24,12 +26,15 @@ struct mailboxes {
 	struct shelf *names;		/* struct names, by account */
 	struct watches *watches;
 	struct maildrops *maildrops;
+	struct followers *followers;
 	pthread_mutex_t work_lock;
 	struct work *work;		/* for mailboxes_maintain() */
 	size_t work_count, work_room;
 	pthread_mutex_t walk_lock;	/* held by who walks */
 	uint64_t walk;			/* accounts up to this were looked at */
 	bool walked;
+	pthread_mutex_t shares_lock;	/* held by who writes the index */
+	struct cache *access;		/* account mailbox: owner, rights */
 };
 
 /* ---- mailbox.c: one open mailbox ------------------------------------- */
@@ -45,7 +50,8 @@ struct mailbox {
 	ticket_t structural;		/* of the last message added or gone */
 	uint64_t quiet_link, quiet_watch;	/* learns by its answer */
 	uint64_t user;			/* who is in it by mailbox_open_for() */
-	uint32_t rights;		/* RIGHT_* of theirs; both until it is left */
+	uint32_t rights;		/* RIGHT_* of theirs */
+	bool own_seen;			/* theirs; all three until it is left */
 	size_t tail_bytes;
 	struct table table;
 	struct map *delivered;		/* queue ids with a marker; or NULL */
@@ -81,6 +87,10 @@ enum result mailbox_make(struct mailbox *, struct batch *, struct change *,
 /* A new, empty partition for a mailbox. */
 enum result mailbox_format(struct mailboxes *, uint64_t id, uint64_t account,
     uint32_t uidvalidity);
+
+/* Messages and bytes of it, read anew and without any lock. 1, -1. */
+int mailbox_count(struct mailboxes *, uint64_t id, uint64_t *messages,
+    uint64_t *bytes);
 
 enum result result_of_errno(void);	/* after -1 from the engine */
 /* The answer may leave when this is on disk. */
@@ -126,6 +136,26 @@ void mailbox_delivery_swept(struct mailbox *);
 /* All of them, in batches of their own. 1, -1. */
 int mailbox_delivery_flush(struct mailbox *);
 
+/* ---- mailbox_seen.c: whose flags, and who may set them ---------------- */
+
+void mailbox_note_user(struct mailbox *, uint64_t user, uint32_t rights);
+/* All of these for who is in it by mailbox_open_for(). */
+bool mailbox_has_own_seen(const struct mailbox *);
+uint64_t mailbox_flags(const struct mailbox *, const struct row *);
+uint32_t mailbox_unseen(const struct mailbox *);
+/* FLAG_* and keyword bits that they may change. */
+uint64_t mailbox_may_set(const struct mailbox *);
+/*
+ * Rows that they add keep the flags that they may set. True: the change, to
+ * be made behind them, says what they have seen of these. Free its uids.
+ */
+bool mailbox_admit_flags(const struct mailbox *, struct row *, size_t n,
+    struct change *seen);
+/* For reading and folding. */
+int  mailbox_read_seen(struct mailbox *, struct span key, struct span value);
+size_t mailbox_put_seen(const struct mailbox *, struct seen *,
+    struct batch *, struct text *);
+
 /* ---- mailbox_fold.c -------------------------------------------------- */
 
 /* Bring the tail into the chunks. 1, -1. */
@@ -143,6 +173,7 @@ struct listed {
 	char *own;
 	uint32_t use, uidvalidity;
 	struct token token;
+	struct acl acl;			/* its own */
 };
 
 struct subscribed {
@@ -163,6 +194,7 @@ struct names {
 	size_t n, room;
 	struct subscribed *subscribed;	/* in that order */
 	size_t subscribed_n, subscribed_room;
+	uint64_t annotations, annotation_bytes;	/* metadata.c */
 };
 
 extern const struct shelf_kind names_kind;
@@ -179,7 +211,9 @@ struct partition names_partition(const struct names *);
 int names_compare(struct span, struct span);
 struct listed *names_find(const struct names *, struct span name);
 struct listed *names_find_id(const struct names *, uint64_t mailbox);
-void names_insert(struct names *, const struct listed *);  /* copies name */
+/* Copies the name, takes the access control list over. */
+void names_insert(struct names *, const struct listed *);
+void names_move(struct names *, uint64_t mailbox, struct span name);
 void names_remove(struct names *, uint64_t mailbox);
 bool names_is_subscribed(const struct names *, struct span name);
 void names_subscribe(struct names *, struct span name, bool on);
@@ -194,6 +228,60 @@ bool names_is_below(struct span name, struct span parent);
 
 /* Reads what is there; with `damage`, passes over what cannot be read. */
 enum result names_read(struct names *, struct damage *);
+
+/* ---- mailbox_access.c: whose mailbox, and who may what --------------- */
+
+struct access {
+	uint64_t owner;
+	uint32_t rights;		/* RIGHT_* */
+};
+/* RESULT_OK, also with no rights at all; RESULT_NOT_FOUND. */
+enum result access_of(struct mailboxes *, uint64_t account, uint64_t mailbox,
+    struct access *);
+/* The same of one in the list of its owner, whose names are entered. */
+uint32_t access_rights(struct mailboxes *, uint64_t account,
+    const struct names *, const struct listed *);
+/* May they send mail in the owner's name? Who is anyone may not. */
+bool access_may_post(struct mailboxes *, uint64_t account, uint64_t owner);
+/* May they write to the owner? account 0: a stranger. */
+bool access_may_write(struct mailboxes *, uint64_t account, uint64_t owner);
+/* Something that others may have remembered rights by has changed. */
+void access_forget(struct mailboxes *);
+/* OK, or what to say to who lacks these rights. */
+enum result access_check(uint32_t rights, uint32_t needs);
+
+/* Where a name leads that an account gives. */
+struct name_place {
+	enum mailbox_place kind;
+	uint64_t owner;
+	struct span name;		/* among the owner's */
+	struct span prefix;		/* what stands before it; with its '/' */
+};
+/* RESULT_OK, RESULT_NOT_FOUND, RESULT_INVALID (no name), RESULT_TEMPORARY. */
+enum result place_named(struct mailboxes *, uint64_t account, struct span name,
+    struct arena *, struct name_place *);
+/* And back: how an account names what the owner has; sets all but name. */
+enum result place_of_owner(struct mailboxes *, uint64_t account,
+    uint64_t owner, struct arena *, struct name_place *);
+
+/* ---- mailbox_acl.c: access control lists change ---------------------- */
+
+/* The list as it is in `listed`, and an intent; its token. */
+void acl_put(struct batch *, const struct listed *, struct token *);
+/* After the commit: the index learns, and the intent goes. */
+void acl_publish(struct names *, uint64_t mailbox, const struct token *);
+/* Whoever watches it looks again, and finds what their rights are now. */
+void mailbox_rights_changed(struct mailboxes *, uint64_t mailbox);
+/* Of the owner's INBOX. */
+enum result acl_change_inbox(struct mailboxes *, uint64_t owner,
+    const struct acl_who *, uint32_t rights);
+/* Somebody who is no more is in no list any more. */
+enum result acl_forget_everywhere(struct mailboxes *, const struct acl_who *);
+
+/* ---- mailbox_rows.c: what an account sees ---------------------------- */
+
+/* The nearest name above it that is a mailbox, or NULL. */
+const struct listed *names_above(const struct names *, struct span name);
 
 /* ---- mailbox_list.c: the list changes -------------------------------- */
 
@@ -215,6 +303,13 @@ void intent_put(struct batch *, const struct intent *);
  */
 int intents_replay(struct mailboxes *, uint64_t account, bool removals);
 bool intents_left(struct mailboxes *, uint64_t account);
+
+/* ---- message.c --------------------------------------------------------- */
+
+/* A row's copy, for who may read it; the mailbox is let go again. What it
+ * tells is durable with the ticket. */
+enum result message_row_of(struct store *, const struct grant *,
+    uint64_t mailbox, uint32_t uid, struct row *, ticket_t *);
 
 /* ---- message_copy.c -------------------------------------------------- */
 
@@ -259,6 +354,23 @@ size_t watches_count(struct watches *);
 struct maildrops *maildrops_new(void);
 void maildrops_free(struct maildrops **);
 void maildrops_remove_link(struct maildrops *, uint64_t link);
+
+/* ---- account_watch.c: who follows an account -------------------------- */
+
+enum { ACCOUNT_OF_ALL = 0 };		/* nobody's; everybody follows it */
+struct followers *followers_new(void);
+void followers_free(struct followers **);
+void followers_remove_link(struct followers *, uint64_t link);
+struct account_news {
+	uint32_t what;			/* enum account_change */
+	uint64_t mailbox;		/* of an annotation; 0: the server's */
+	struct span entry;
+	uint64_t quiet_link, quiet_watch;	/* learns by its answer */
+};
+/* Tell all who follow the account. */
+void account_changed(struct mailboxes *, uint64_t account,
+    const struct account_news *);
+void account_names_changed(struct mailboxes *, uint64_t account);
 
 /* ---- mailbox_view.c: what a reply tells of changes ------------------- */
 

@@ -7,6 +7,7 @@
  * whoever repeats it, client or replay, how far it came.
  */
 #include "store/mailboxes.h"
+#include "store/quota.h"
 #include "store/verbs.h"
 
 #include <stdlib.h>
@@ -15,9 +16,10 @@
 
 /* Rows of the set; *found names each of them. In memory of the caller's. */
 static struct row *
-take_rows(const struct table *t, const struct uids *wanted,
+take_rows(const struct mailbox *mb, const struct uids *wanted,
     struct uids *found, size_t *count)
 {
+	const struct table *t = &mb->table;
 	struct row *rows = NULL;
 	size_t n = 0, room = 0;
 
@@ -30,7 +32,8 @@ take_rows(const struct table *t, const struct uids *wanted,
 				room = room * 2 + 16;
 				rows = xrealloc(rows, room * sizeof(*rows));
 			}
-			rows[n++] = t->rows[i];
+			rows[n] = t->rows[i];
+			rows[n++].flags = mailbox_flags(mb, &t->rows[i]);
 			uids_add(found, t->rows[i].uid, t->rows[i].uid);
 		}
 	}
@@ -89,7 +92,9 @@ add_rows(struct mailbox *target, struct change *first, struct row *rows,
     size_t n, ticket_t *ticket)
 {
 	size_t count = (n + CHANGE_ROWS_MAX - 1) / CHANGE_ROWS_MAX;
-	struct change *changes = xcalloc(count, sizeof(*changes));
+	struct change *changes = xcalloc(count + 1, sizeof(*changes));
+	struct change seen;
+	bool own = mailbox_admit_flags(target, rows, n, &seen);
 	struct batch *b = mailbox_batch(target);
 	enum result result;
 
@@ -106,8 +111,10 @@ add_rows(struct mailbox *target, struct change *first, struct row *rows,
 
 		batch_link(b, rows[i].body, key_span(&holder));
 	}
-	result = mailbox_make(target, b, changes, count, ticket);
+	changes[count] = seen;
+	result = mailbox_make(target, b, changes, count + own, ticket);
 	batch_free(&b);
+	uids_free(&seen.uids);
 	free(changes);
 	return result;
 }
@@ -140,7 +147,7 @@ copy_wanted(struct mailbox *source, struct mailbox *target,
 {
 	struct uids found = { 0 };
 	size_t n;
-	struct row *rows = take_rows(&source->table, &t->uids, &found, &n);
+	struct row *rows = take_rows(source, &t->uids, &found, &n);
 	struct intent intent = {
 		.kind = INTENT_MOVE, .token = t->token,
 		.source = mailbox_id(source), .target = mailbox_id(target),
@@ -235,6 +242,30 @@ enter(struct store *store, const struct message_copy_request *req,
 	return mailbox_open_two_for(store, &req->grant, wanted, two);
 }
 
+/* Within an account a move takes no room; nor does what was done before. */
+static enum result
+has_room(const struct mailbox *source, const struct mailbox *target,
+    const struct transfer *t)
+{
+	uint64_t bytes = 0, messages = 0;
+
+	if ((t->move && source->table.account == target->table.account) ||
+	    table_done(&target->table, &t->token) != NULL)
+		return RESULT_OK;
+	for (size_t r = 0; r < t->uids.n; r++) {
+		const struct table *rows = &source->table;
+		size_t i = table_seek(rows, t->uids.at[r].first);
+
+		for (; i < rows->n && rows->rows[i].uid <=
+		    t->uids.at[r].last; i++) {
+			bytes += rows->rows[i].size;
+			messages++;
+		}
+	}
+	return quota_room(target->owner->store, target->table.account, bytes,
+	    messages, false);
+}
+
 void
 verb_message_copy(void *arg, const struct caller *caller,
     struct arena *arena, const struct message_copy_request *req,
@@ -251,7 +282,9 @@ verb_message_copy(void *arg, const struct caller *caller,
 	if (reply->result == RESULT_OK) {
 		target = two[1] != NULL ? two[1] : two[0];
 		watch_by_answer(two[0], caller, req->watch);
-		reply->result = mailbox_transfer(two[0], target, &t);
+		reply->result = has_room(two[0], target, &t);
+		if (reply->result == RESULT_OK)
+			reply->result = mailbox_transfer(two[0], target, &t);
 		if (reply->result == RESULT_OK)
 			reply->result = fill_reply(two[0], target, req, &t,
 			    arena, reply);

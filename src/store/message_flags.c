@@ -3,7 +3,8 @@
  *
  * One record in the tail, whatever the number of messages. Its ranges name
  * the messages that may change; those that have the flags already keep their
- * modseq.
+ * modseq. Who may not set all flags changes those that they may (RFC 4314
+ * section 4): then a STORE of FLAGS is one that adds and one that removes.
  */
 #include "store/mailboxes.h"
 #include "store/verbs.h"
@@ -32,8 +33,14 @@ struct selection {
 };
 
 static bool
-would_change(const struct change *change, uint64_t flags)
+would_change(const struct mailbox *mb, const struct change *change,
+    const struct row *row)
 {
+	uint64_t flags = row->flags;
+
+	if (change->kind == CHANGE_SEEN)
+		return ((mailbox_flags(mb, row) & FLAG_SEEN) != 0) !=
+		    (change->mode == STORE_ADD);
 	switch (change->mode) {
 	case STORE_ADD:
 		return (flags | change->flags) != flags;
@@ -57,10 +64,11 @@ extend(struct uids *uids, size_t *before, size_t i, uint32_t uid)
 
 /* Which rows the change is for, and which changed too lately for it. */
 static void
-select_rows(const struct table *t, const struct uids *wanted,
+select_rows(const struct mailbox *mb, const struct uids *wanted,
     uint64_t unchanged_since, const struct change *change,
     struct selection *s)
 {
+	const struct table *t = &mb->table;
 	size_t before = SIZE_MAX;
 
 	for (size_t r = 0; r < wanted->n; r++) {
@@ -74,9 +82,11 @@ select_rows(const struct table *t, const struct uids *wanted,
 				uids_add(&s->failed, row->uid, row->uid);
 				continue;
 			}
-			extend(&s->changed, &before, i, row->uid);
-			if (would_change(change, row->flags))
+			if (would_change(mb, change, row))
 				s->any = true;
+			else if (change->kind == CHANGE_SEEN)
+				continue;
+			extend(&s->changed, &before, i, row->uid);
 		}
 	}
 }
@@ -102,21 +112,91 @@ make_flags(struct mailbox *mb, struct change *change,
 }
 
 static enum result
+store_all(struct mailbox *mb, struct change *change,
+    const struct uids *wanted, uint64_t unchanged_since, struct selection *s,
+    ticket_t *ticket)
+{
+	select_rows(mb, wanted, unchanged_since, change, s);
+	return s->any ? make_flags(mb, change, &s->changed, ticket)
+	    : RESULT_OK;
+}
+
+/* As many as needed of a change that somebody may not make as it stands. */
+static size_t
+parts_of(const struct mailbox *mb, const struct change *whole, uint64_t may,
+    struct change parts[3])
+{
+	bool own = mailbox_has_own_seen(mb) && (may & FLAG_SEEN) != 0;
+	bool seen = (whole->flags & FLAG_SEEN) != 0;
+	bool set = whole->mode == STORE_SET;
+	size_t n = 0;
+
+	if (own && (seen || set))
+		parts[n++] = (struct change){ .kind = CHANGE_SEEN,
+		    .user = mb->user, .mode = seen &&
+		    whole->mode != STORE_REMOVE ? STORE_ADD : STORE_REMOVE };
+	if (mailbox_has_own_seen(mb))
+		may &= ~FLAG_SEEN;
+	if (may != 0 && set) {
+		parts[n] = *whole;
+		parts[n].mode = STORE_REMOVE;
+		parts[n++].flags = ~whole->flags & may;
+	}
+	if ((whole->flags & may) != 0) {
+		parts[n] = *whole;
+		if (set)
+			parts[n].mode = STORE_ADD;
+		parts[n++].flags &= may;
+	}
+	return n;
+}
+
+/* What changed too lately is said of the first; the others follow it. */
+static enum result
+store_parts(struct mailbox *mb, struct change *parts, size_t n,
+    const struct uids *wanted, uint64_t unchanged_since, struct selection *s,
+    ticket_t *ticket)
+{
+	const struct change nothing = { .kind = CHANGE_FLAGS,
+	    .mode = STORE_ADD };
+	enum result result = RESULT_OK;
+
+	select_rows(mb, wanted, unchanged_since, &nothing, s);
+	for (size_t i = 0; i < n && result == RESULT_OK; i++) {
+		struct selection one = { 0 };
+
+		result = store_all(mb, &parts[i], &s->changed, UINT64_MAX,
+		    &one, ticket);
+		uids_free(&one.changed);
+		uids_free(&one.failed);
+	}
+	return result;
+}
+
+static enum result
 store_flags(struct mailbox *mb, const struct message_store_request *req,
     const struct uids *wanted, struct selection *s, ticket_t *ticket)
 {
 	struct change change = {
 		.kind = CHANGE_FLAGS, .mode = req->mode,
 		.flags = req->flags & FLAGS_SYSTEM,
-	};
-	enum result result = add_keywords(&mb->table, req->keywords,
-	    req->mode != STORE_REMOVE, &change);
+	}, parts[3];
+	uint64_t may = mailbox_may_set(mb);
+	bool words = (may & (UINT64_C(1) << FLAG_KEYWORD_0)) != 0;
+	enum result result = add_keywords(&mb->table, words ? req->keywords
+	    : SPAN_EMPTY, req->mode != STORE_REMOVE, &change);
+	size_t n;
 
 	if (result != RESULT_OK)
 		return result;
-	select_rows(&mb->table, wanted, req->unchanged_since, &change, s);
-	return s->any ? make_flags(mb, &change, &s->changed, ticket)
-	    : RESULT_OK;
+	if (may == UINT64_MAX && !mailbox_has_own_seen(mb))
+		return store_all(mb, &change, wanted, req->unchanged_since,
+		    s, ticket);
+	n = parts_of(mb, &change, may, parts);
+	if (n == 0 && (may == 0 || change.flags != 0 || req->keywords.n > 0))
+		return RESULT_FORBIDDEN;
+	return store_parts(mb, parts, n, wanted, req->unchanged_since, s,
+	    ticket);
 }
 
 static enum result

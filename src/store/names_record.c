@@ -49,7 +49,7 @@ intent_decode(struct span record, struct intent *intent)
 	if (get_u8(&c) != RECORD_VERSION)
 		c.bad = true;
 	intent->kind = get_u8(&c);
-	if (intent->kind != INTENT_MOVE && intent->kind != INTENT_REMOVE)
+	if (intent->kind < INTENT_MOVE || intent->kind > INTENT_REPLACE)
 		c.bad = true;
 	get_raw(&c, intent->token.b, sizeof(intent->token.b));
 	intent->source = get_u64(&c);

@@ -21,6 +21,8 @@ struct mailbox_name {
 enum intent_kind {
 	INTENT_MOVE = 1,		/* messages into another mailbox */
 	INTENT_REMOVE = 2,		/* a mailbox without a name now */
+	INTENT_SHARE = 3,		/* its access control list changed */
+	INTENT_REPLACE = 4,		/* a message has come for these */
 };
 
 struct intent {
