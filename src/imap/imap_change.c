@@ -73,6 +73,35 @@ imap_tell_flags(struct imap_session *s, uint32_t index, bool with_uid,
 	imap_view_told(&s->box->view, index);
 }
 
+/* RFC 4314 5.1.1: what the rights allow. */
+static void
+add_permanent_flags(const struct imap_mailbox *box, struct text *lines)
+{
+	const struct imap_view *view = &box->view;
+	uint32_t rights = imap_mailbox_rights(box);
+	uint64_t flags = FLAGS_SYSTEM;
+
+	if ((rights & RIGHT_WRITE) != 0 && (rights & RIGHT_SEEN) != 0 &&
+	    (rights & RIGHT_DELETED) != 0) {
+		imap_view_add_all_flags(view, lines);
+	} else {
+		if ((rights & RIGHT_WRITE) == 0)
+			flags &= FLAG_SEEN | FLAG_DELETED;
+		else
+			flags |= (UINT64_C(1) << FLAG_KEYWORD_0 <<
+			    view->model->keyword_count) -
+			    (UINT64_C(1) << FLAG_KEYWORD_0);
+		if ((rights & RIGHT_SEEN) == 0)
+			flags &= ~FLAG_SEEN;
+		if ((rights & RIGHT_DELETED) == 0)
+			flags &= ~FLAG_DELETED;
+		imap_view_add_flags(view, lines, flags);
+	}
+	if ((rights & RIGHT_WRITE) != 0 &&
+	    view->model->keyword_count < KEYWORDS_MAX)
+		text_str(lines, " \\*");
+}
+
 void
 imap_tell_keywords(struct imap_session *s, struct text *lines)
 {
@@ -86,10 +115,22 @@ imap_tell_keywords(struct imap_session *s, struct text *lines)
 		text_str(lines, ")] Nothing can be changed\r\n");
 		return;
 	}
-	imap_view_add_all_flags(view, lines);
-	if (view->model->keyword_count < KEYWORDS_MAX)
-		text_str(lines, " \\*");
+	add_permanent_flags(s->box, lines);
 	text_str(lines, ")] These can be changed\r\n");
+}
+
+/* RFC 7162 3.2.10, RFC 9586 3.4: all of them in one line, and by UID. */
+static void
+tell_vanished(struct imap_session *s, struct text *lines)
+{
+	struct text uids = TEXT_INIT(0);
+
+	if (imap_view_vanish(&s->box->view, &uids)) {
+		text_str(lines, "* VANISHED ");
+		text_add(lines, text_span(&uids));
+		text_str(lines, "\r\n");
+	}
+	text_free(&uids);
 }
 
 void
@@ -100,6 +141,10 @@ imap_tell(struct imap_session *s, bool expunges, bool with_uid)
 
 	if (expunges)
 		imap_contexts_before(s);
+	if (expunges && (s->enabled & (IMAP_QRESYNC | IMAP_UIDONLY)) != 0) {
+		tell_vanished(s, &lines);
+		expunges = false;
+	}
 	while (imap_view_next(&s->box->view, expunges, &event)) {
 		switch (event.kind) {
 		case IMAP_EVENT_EXPUNGE:

@@ -20,18 +20,19 @@
 #define PRIVATE	IMAP_PRIVATE
 #define MESSAGE	IMAP_HAS_MESSAGE
 #define WRITES	IMAP_WRITES
+#define NUMBER	IMAP_BY_NUMBER
 
 static const struct imap_command commands[] = {
 	/* name           state   args  how             handler */
-	{ "FETCH",        BOX,    "*",  KEEPS,          imap_fetch },
+	{ "FETCH",        BOX,    "*",  KEEPS | NUMBER, imap_fetch },
 	{ "UID FETCH",    BOX,    "*",  UID,            imap_fetch },
-	{ "STORE",        BOX,    "*",  KEEPS | WRITES, imap_store_flags },
+	{ "STORE",        BOX,    "*",  KEEPS | WRITES | NUMBER, imap_store_flags },
 	{ "UID STORE",    BOX,    "*",  UID | WRITES,   imap_store_flags },
-	{ "SEARCH",       BOX,    "*",  KEEPS,          imap_search },
+	{ "SEARCH",       BOX,    "*",  KEEPS | NUMBER, imap_search },
 	{ "UID SEARCH",   BOX,    "*",  UID,            imap_search },
-	{ "SORT",         BOX,    "*",  KEEPS,          imap_sort },
+	{ "SORT",         BOX,    "*",  KEEPS | NUMBER, imap_sort },
 	{ "UID SORT",     BOX,    "*",  UID,            imap_sort },
-	{ "THREAD",       BOX,    "*",  KEEPS,          imap_thread },
+	{ "THREAD",       BOX,    "*",  KEEPS | NUMBER, imap_thread },
 	{ "UID THREAD",   BOX,    "*",  UID,            imap_thread },
 	{ "ESEARCH",      USER,   "*",  UID,            imap_esearch },
 	{ "CANCELUPDATE", BOX,    "*",  0,              imap_cancel_update },
@@ -39,16 +40,16 @@ static const struct imap_command commands[] = {
 	{ "NOOP",         ANY,    "",   0,              imap_noop },
 	{ "IDLE",         USER,   "",   0,              imap_idle },
 	{ "APPEND",       USER,   "*",  MESSAGE,        imap_append },
-	{ "REPLACE",      BOX,    "*",  MESSAGE | WRITES, imap_replace },
+	{ "REPLACE",      BOX,    "*",  MESSAGE | WRITES | NUMBER, imap_replace },
 	{ "UID REPLACE",  BOX,    "*",  MESSAGE | UID | WRITES, imap_replace },
 	{ "SELECT",       USER,   "m*", 0,              imap_select },
 	{ "EXAMINE",      USER,   "m*", 0,              imap_examine },
 	{ "STATUS",       USER,   "m*", 0,              imap_status },
 	{ "LIST",         USER,   "*",  0,              imap_list },
 	{ "LSUB",         USER,   "*",  0,              imap_lsub },
-	{ "COPY",         BOX,    "*",  0,              imap_copy },
+	{ "COPY",         BOX,    "*",  NUMBER,         imap_copy },
 	{ "UID COPY",     BOX,    "*",  UID,            imap_copy },
-	{ "MOVE",         BOX,    "*",  WRITES,         imap_move },
+	{ "MOVE",         BOX,    "*",  WRITES | NUMBER, imap_move },
 	{ "UID MOVE",     BOX,    "*",  UID | WRITES,   imap_move },
 	{ "EXPUNGE",      BOX,    "",   WRITES,         imap_expunge },
 	{ "UID EXPUNGE",  BOX,    "*",  UID | WRITES,   imap_uid_expunge },
@@ -126,6 +127,8 @@ allowed(struct imap_task *t, struct imap_reply *why)
 	    !login_allowed(imap_settings(), s->io))
 		*why = imap_no("PRIVACYREQUIRED",
 		    "Logging in is possible under TLS only");
+	else if (imap_has(s, IMAP_UIDONLY) && (c->how & IMAP_BY_NUMBER) != 0)
+		*why = imap_uid_required();
 	else if ((c->how & IMAP_WRITES) != 0 && s->box->read_only)
 		*why = imap_no(NULL, "The mailbox is open for reading only");
 	else

@@ -12,6 +12,7 @@ enum imap_how {
 	IMAP_PRIVATE = 1 << 2,		/* only where login is allowed */
 	IMAP_HAS_MESSAGE = 1 << 3,	/* reads its last literal itself */
 	IMAP_WRITES = 1 << 4,		/* not in a mailbox opened by EXAMINE */
+	IMAP_BY_NUMBER = 1 << 5,	/* not with UIDONLY (RFC 9586) */
 };
 
 struct imap_command {

@@ -115,6 +115,13 @@ imap_move(struct imap_task *t)
 
 /* -- EXPUNGE ---- */
 
+/* RFC 7162 3.2.7: from where the client need not ask again. */
+static const char *
+highest_modseq(struct imap_task *t, uint64_t modseq)
+{
+	return arena_printf(t->arena, "HIGHESTMODSEQ %" PRIu64, modseq).p;
+}
+
 /* NULL: whatever the client has seen. */
 struct imap_reply
 imap_expunge_deleted(struct imap_task *t, const struct imap_picks *picks)
@@ -141,6 +148,9 @@ imap_expunge_deleted(struct imap_task *t, const struct imap_picks *picks)
 		why = imap_box_refused(t, reply.result);
 	else if (!imap_apply(s->box, &IMAP_CHANGES(reply)))
 		why = imap_no("SERVERBUG", "The mailbox is damaged");
+	else if (imap_has(s, IMAP_QRESYNC) && imap_any_gone(&s->box->view,
+	    picks))
+		why.code = highest_modseq(t, reply.highestmodseq);
 	blob_release(&reply.rows);
 	blob_release(&reply.vanished);
 	return why;

@@ -11,6 +11,7 @@
 #include "imap/imap_binary.h"
 #include "imap/imap_command.h"
 #include "imap/imap_message.h"
+#include "imap/imap_resync.h"
 #include "io/fiber.h"
 #include "ipc/wire.h"
 #include "mail/date.h"
@@ -31,6 +32,7 @@ struct run {
 	struct text line;
 	bool line_begun;		/* some of it went to the stream */
 	bool seen;			/* set \Seen by the way */
+	bool uid_only;			/* RFC 9586: "* 9 UIDFETCH (" */
 	bool missing;			/* a message was gone */
 	bool unknown_encoding;		/* BINARY could not be decoded */
 	struct arena *batch_arena, *arena;
@@ -452,9 +454,8 @@ say_row(struct run *r, struct imap_message *m, const struct message_row *row,
 	int status = 1;
 
 	r->line_begun = false;
-	text_str(&r->line, "* ");
-	text_u64(&r->line, index + 1);
-	text_str(&r->line, " FETCH (");
+	imap_add_number_line(&r->line, r->uid_only ? row->uid : index + 1,
+	    r->uid_only ? " UIDFETCH (" : " FETCH (");
 	for (n = 0; n < r->wish.count; n++) {
 		if (status == 1)
 			status = add_spaced(r, &r->wish.items[n], m, row, i);
@@ -704,6 +705,14 @@ run_fetch(struct run *r)
 	return imap_ok("Fetched");
 }
 
+/* RFC 7162 3.2.6. */
+static bool
+may_ask_vanished(const struct imap_task *t, const struct imap_fetch *wish)
+{
+	return imap_has(t->s, IMAP_QRESYNC) && !wish->set.saved &&
+	    (t->command->how & IMAP_BY_UID) != 0;
+}
+
 struct imap_reply
 imap_fetch(struct imap_task *t)
 {
@@ -715,13 +724,19 @@ imap_fetch(struct imap_task *t)
 	r->t = t;
 	r->line = TEXT_INIT(0);
 	r->bodies_blob = BLOB_OF(SPAN_EMPTY);
-	if (!imap_parse_fetch(&t->in, (t->command->how & IMAP_BY_UID) != 0,
-	    &r->wish))
+	r->uid_only = imap_has(t->s, IMAP_UIDONLY);
+	if (!imap_parse_fetch(&t->in, (t->command->how & IMAP_BY_UID) != 0 &&
+	    !r->uid_only, &r->wish))
 		return imap_bad_syntax(t);
+	if (r->wish.vanished && !may_ask_vanished(t, &r->wish))
+		return imap_bad("VANISHED goes with QRESYNC and UID FETCH");
 	if (!imap_pick(t, &r->wish.set, &r->picks, &why))
 		return why;
 	if (r->wish.shows_modseq)
 		imap_turn_on(t->s, IMAP_CONDSTORE);
+	if (r->wish.vanished && !imap_say_vanished(t, r->wish.changed_since,
+	    &r->wish.set, NULL, &why))
+		return why;
 	r->seen = r->wish.sets_seen && !t->s->box->read_only;
 	r->batch_arena = imap_arena_get();
 	r->arena = imap_arena_get();

@@ -40,6 +40,7 @@ struct imap_fetch {
 	bool shows_flags, shows_uid, shows_modseq;
 	bool is_conditional;		/* CHANGEDSINCE (RFC 7162 3.1.4.1) */
 	uint64_t changed_since;
+	bool vanished;			/* and what is gone (3.2.6) */
 };
 
 /* From the space before the set on to the end. `uid`: UID FETCH. */

@@ -344,6 +344,10 @@ take_modifiers(struct imap_parser *in, struct imap_fetch *f)
 	do {
 		if (!imap_parse_atom(in, &word))
 			return false;
+		if (span_is_nocase(word, "VANISHED")) {
+			f->vanished = true;
+			continue;
+		}
 		if (!span_is_nocase(word, "CHANGEDSINCE"))
 			return imap_parse_fail(in, "Unknown modifier");
 		if (!imap_parse_space(in) ||
@@ -351,6 +355,8 @@ take_modifiers(struct imap_parser *in, struct imap_fetch *f)
 			return false;
 		f->is_conditional = true;
 	} while (imap_parse_next(in, ' '));
+	if (f->vanished && !f->is_conditional)
+		return imap_parse_fail(in, "VANISHED goes with CHANGEDSINCE");
 	return imap_parse_char(in, ')');
 }
 

@@ -31,6 +31,13 @@ imap_bad_syntax(const struct imap_task *t)
 }
 
 struct imap_reply
+imap_uid_required(void)
+{
+	return (struct imap_reply){ IMAP_BAD, "UIDREQUIRED",
+	    "Message numbers are not used here" };
+}
+
+struct imap_reply
 imap_unavailable(void)
 {
 	return imap_no("UNAVAILABLE", "The mail store is away, try again");
@@ -91,4 +98,21 @@ imap_say_reply(struct imap_task *t, struct imap_reply reply)
 	}
 	stream_str(out, imap_words(t->s, reply.text));
 	stream_str(out, "\r\n");
+}
+
+/* A literal holds no NUL (RFC 3501 section 9, CHAR8): 0x80 stands in for it. */
+void
+imap_write_bytes(struct stream *out, struct span bytes)
+{
+	const char *nul;
+
+	while (bytes.n > 0 &&
+	    (nul = memchr(bytes.p, 0, bytes.n)) != NULL) {
+		size_t n = (size_t)(nul - bytes.p);
+
+		stream_write(out, span_sub(bytes, 0, n));
+		stream_write(out, SPAN("\x80"));
+		bytes = span_from(bytes, n + 1);
+	}
+	stream_write(out, bytes);
 }

@@ -339,8 +339,8 @@ imap_refresh(struct imap_session *s, struct arena *arena)
 		return 0;
 	if (!imap_shared_behind(box->shared))
 		return 1;
-	switch (ask(box->shared, s, box, !box->read_only, &recent_from,
-	    arena)) {
+	switch (ask(box->shared, s, box, !box->read_only &&
+	    !box->view.no_recent, &recent_from, arena)) {
 	case RESULT_OK:
 		break;
 	case RESULT_NOT_FOUND:
@@ -436,9 +436,10 @@ imap_mailbox_open(struct imap_task *t, uint64_t id, bool read_only,
 {
 	struct imap_shared *sh = take(t->s, id);
 	struct imap_mailbox *box;
+	bool recent = !imap_has(t->s, IMAP_REV2);
 	uint32_t recent_from = UINT32_MAX;
 
-	if (!bring(t, sh, !read_only, &recent_from, why)) {
+	if (!bring(t, sh, !read_only && recent, &recent_from, why)) {
 		give_back(sh, t->s, t->arena);
 		return false;
 	}
@@ -451,7 +452,7 @@ imap_mailbox_open(struct imap_task *t, uint64_t id, bool read_only,
 	if (sh->boxes != NULL)
 		sh->boxes->before = box;
 	sh->boxes = box;
-	imap_view_attach(&box->view, &sh->model, recent_from);
+	imap_view_attach(&box->view, &sh->model, recent ? recent_from : 0);
 	*out = box;
 	return true;
 }

@@ -140,6 +140,8 @@ struct imap_reply imap_no(const char *code, const char *text);
 struct imap_reply imap_bad(const char *text);
 /* BAD with the parser's hint. */
 struct imap_reply imap_bad_syntax(const struct imap_task *);
+/* RFC 9586: a message number was used where there are none. */
+struct imap_reply imap_uid_required(void);
 /* No answer from the store. */
 struct imap_reply imap_unavailable(void);
 /* What the store said instead of RESULT_OK. */
@@ -235,6 +237,7 @@ bool imap_mailbox_open(struct imap_task *, uint64_t id, bool read_only,
 void imap_mailbox_close(struct imap_mailbox **, struct arena *);
 /* What a call says of our watch: the answer tells us, no note shall. */
 uint64_t imap_mailbox_watch(const struct imap_mailbox *);
+uint32_t imap_mailbox_rights(const struct imap_mailbox *);	/* RIGHT_* */
 /*
  * Bring the selected mailbox up to date where the store noted changes. 1 it
  * is of now, 0 it is gone (the session must end: there is no other way to say
@@ -293,6 +296,10 @@ void imap_say_list_metadata(struct imap_task *, const struct imap_metadata *,
 bool imap_take_set(struct imap_task *, struct imap_set *);
 bool imap_pick(struct imap_task *, const struct imap_set *,
     struct imap_picks *, struct imap_reply *why);
+/* Of those that are there and changed since, only these (RFC 9394 3.3). */
+struct imap_partial;
+void imap_pick_partial(struct imap_task *, const struct imap_partial *,
+    uint64_t changed_since, struct imap_picks *);
 /* Walk them, those that are gone too: start with { 0 }. */
 struct imap_walk { size_t pick; uint32_t index; bool inside; };
 bool imap_walk(const struct imap_picks *, struct imap_walk *,

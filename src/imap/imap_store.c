@@ -76,12 +76,8 @@ tell_modseq(struct imap_task *t, uint32_t index, struct text *lines)
 	struct imap_session *s = t->s;
 	const struct message_row *row = imap_view_row(&s->box->view, index);
 
-	imap_add_number_line(lines, index + 1, " FETCH (");
-	if ((t->command->how & IMAP_BY_UID) != 0) {
-		text_str(lines, "UID ");
-		text_u64(lines, row->uid);
-		text_char(lines, ' ');
-	}
+	imap_begin_fetch(s, lines, row->uid, index,
+	    (t->command->how & IMAP_BY_UID) != 0);
 	text_str(lines, "MODSEQ (");
 	text_u64(lines, imap_row_modseq(row));
 	text_str(lines, "))\r\n");

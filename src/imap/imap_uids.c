@@ -204,3 +204,17 @@ imap_uids_coarsen(struct imap_uids *u, uint32_t runs)
 	imap_uids_free(u);
 	*u = fewer;
 }
+
+void
+imap_uids_add(const struct imap_uids *u, struct text *out)
+{
+	for (uint32_t i = u->from; i < u->to; i++) {
+		if (i > u->from)
+			text_char(out, ',');
+		text_u64(out, u->runs[i].first);
+		if (u->runs[i].first == u->runs[i].last)
+			continue;
+		text_char(out, ':');
+		text_u64(out, u->runs[i].last);
+	}
+}

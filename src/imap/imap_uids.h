@@ -9,6 +9,7 @@
 #define IMAP_IMAP_UIDS_H
 
 #include "base/base.h"
+#include "base/text.h"
 
 struct imap_run {
 	uint32_t first, last;		/* both belong to it */
@@ -36,6 +37,8 @@ void imap_uids_append(struct imap_uids *, uint32_t first, uint32_t last);
 void imap_uids_merge(struct imap_uids *, const struct imap_uids *more);
 void imap_uids_subtract(struct imap_uids *, const struct imap_uids *less);
 void imap_uids_remove(struct imap_uids *, uint32_t first, uint32_t last);
+/* "3,7:9", behind what is there. */
+void imap_uids_add(const struct imap_uids *, struct text *);
 /* At most `runs` of them, by taking in what lies between neighbours. */
 void imap_uids_coarsen(struct imap_uids *, uint32_t runs);
 

@@ -18,11 +18,12 @@ void
 imap_view_attach(struct imap_view *v, struct imap_model *m,
     uint32_t recent_from)
 {
-	*v = (struct imap_view){ .model = m, .next = m->views };
+	*v = (struct imap_view){ .model = m, .next = m->views,
+	    .no_recent = recent_from == 0 };
 	if (m->views != NULL)
 		m->views->before = v;
 	m->views = v;
-	if (recent_from < m->uidnext)
+	if (!v->no_recent && recent_from < m->uidnext)
 		imap_view_note_recent(v, recent_from, m->uidnext - 1);
 	v->told_count = m->count;
 	v->told_recent = imap_view_recent(v);
@@ -61,6 +62,8 @@ imap_view_note(struct imap_view *v, const struct imap_uids *gone,
 void
 imap_view_note_recent(struct imap_view *v, uint32_t first, uint32_t last)
 {
+	if (v->no_recent)
+		return;
 	first = MAX(first, imap_uids_last(&v->recent) + 1);
 	if (first <= last && v->recent.to - v->recent.from < RECENT_RUNS)
 		imap_uids_append(&v->recent, first, last);
@@ -333,26 +336,13 @@ next_expunge(struct imap_view *v, struct imap_event *event)
 	return true;
 }
 
-static void
-add_run(struct text *out, uint32_t first, uint32_t last)
-{
-	if (out->n > 0)
-		text_char(out, ',');
-	text_u64(out, first);
-	if (first == last)
-		return;
-	text_char(out, ':');
-	text_u64(out, last);
-}
-
 bool
 imap_view_vanish(struct imap_view *v, struct text *uids)
 {
 	drop_untold(v);
 	if (!imap_view_any_gone(v))
 		return false;
-	for (uint32_t i = v->gone.from; i < v->gone.to; i++)
-		add_run(uids, v->gone.runs[i].first, v->gone.runs[i].last);
+	imap_uids_add(&v->gone, uids);
 	v->told_count -= imap_uids_count(&v->gone);
 	imap_uids_free(&v->gone);
 	return true;

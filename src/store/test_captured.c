@@ -285,6 +285,7 @@ ask_for_mailbox(struct siege *s, const struct grant *grant, uint64_t own,
 	ASK(mailbox_status, expected, .mailbox = box);
 	ASK(mailbox_open, expected, .mailbox = box, .watch = 7);
 	ASK(mailbox_changes, expected, .mailbox = box, .watch = 7);
+	ASK(mailbox_vanished, expected, .mailbox = box);
 	ASK(message_append, expected, .mailbox = box, .body = body,
 	    .token = token_new(), .summary = BLOB_OF(SPAN_EMPTY));
 	ASK(message_store, expected, .mailbox = box, .uids = uids,
