@@ -257,6 +257,12 @@ static const struct command {
 	    "Tell mail clients of this server: /shared/comment, or "
 	    "/shared/admin with a URL to reach you. Without a value it "
 	    "goes." },
+	{ "index status", "", 0, 0, USUAL, cli_index_status,
+	    "Show how far the search index has come." },
+	{ "index rebuild", "[ACCOUNT [MAILBOX]]", 0, 2, USUAL,
+	    cli_index_rebuild,
+	    "Make the search index anew, of one mailbox, an account, or all. "
+	    "Searches go on meanwhile, more slowly." },
 	{ "reload", "", 0, 0, USUAL, cli_reload,
 	    "Have a running server read its settings, certificate and keys "
 	    "again." },

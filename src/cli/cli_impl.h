@@ -58,7 +58,7 @@ cli_command cli_init, cli_domain_add, cli_domain_list, cli_domain_remove,
     cli_import_maildir, cli_import_mbox, cli_export_maildir, cli_export_mbox,
     cli_backup, cli_restore, cli_check, cli_check_store, cli_check_domain,
     cli_dns, cli_dkim_list, cli_dkim_rotate, cli_reload,
-    cli_tls_report, cli_quota, cli_quota_set, cli_annotation_list,
+    cli_tls_report, cli_index_status, cli_index_rebuild, cli_quota, cli_quota_set, cli_annotation_list,
     cli_annotation_set;
 
 /* -- cli_store.c ------------------------------------------------------------ */
