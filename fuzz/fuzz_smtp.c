@@ -10,7 +10,7 @@
 #include "base/text.h"
 #include "smtp/smtp_parameter.h"
 #include "smtp/smtp_text.h"
-#include "smtp/smtp_url.h"
+#include "mail/imap_url.h"
 #include "smtp/smtp_xclient.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *, size_t);
@@ -100,7 +100,7 @@ check_line(struct span line, bool utf8, struct arena *arena)
 {
 	struct smtp_command c;
 	struct smtp_xclient x;
-	struct smtp_url url;
+	struct imap_url url;
 
 	if (smtp_parse(line, utf8, arena, &c) != SMTP_FINE)
 		return;
@@ -111,7 +111,7 @@ check_line(struct span line, bool utf8, struct arena *arena)
 	must(c.envid.n <= 100 && c.original.n <= 600);
 	must(c.priority >= -9 && c.priority <= 9);
 	if (c.verb == SMTP_BURL &&
-	    smtp_url_parse(c.argument, arena, &url) == 1)
+	    imap_url_parse(c.argument, arena, &url) == 1)
 		must(url.uid > 0 && span_find_char(url.mailbox, '\0', 0) ==
 		    SIZE_MAX);
 	if (c.verb == SMTP_XCLIENT &&

@@ -1,205 +1,288 @@
 /*
- * imap_append.c - APPEND (RFC 3501 6.3.11, UIDPLUS, APPENDLIMIT).
+ * imap_append.c - APPEND (RFC 3501 6.3.11) with UIDPLUS, APPENDLIMIT and
+ * MULTIAPPEND, and REPLACE (RFC 8508).
  *
- * Everything that can be refused is refused before the message is sent, where
- * the client waits for that. The message goes into a spool as it comes; its
- * summary is made here, where a broken message can break nothing but
- * this process.
+ * Which mailbox it is, and which message is to go, is found before a message
+ * is sent. All messages come, and the one that is replaced goes, by one call.
  */
 #include "imap/imap_command.h"
-#include "imap/imap_state.h"
+#include "imap/imap_upload.h"
 
-#include "io/spool.h"
+#include "ipc/wire.h"
 #include "mail/summary.h"
 
-struct delivery {
-	struct span mailbox;		/* as sent */
-	struct imap_flags flags;
-	int64_t date;
-	uint64_t id;
-	struct spool *spool;
-	bool has_nul;
-};
-
-/* Only the announcement of a literal is left of the line. */
 static bool
-at_announcement(const struct imap_parser *in)
+is_replace(const struct imap_task *t)
 {
-	return imap_parse_peek(in) == '{' &&
-	    span_find_char(in->rest, '\n', 0) == in->rest.n - 1;
+	return t->command->run == imap_replace;
 }
 
-/* 1 what is left is the announcement of the message, 0 of the mailbox's name;
- * -1 wrong. */
+/* "REPLACE 4 Drafts ": 1; 0 the literal is the mailbox's name, -1 wrong. */
 static int
-take_arguments(struct imap_parser *in, struct delivery *d)
+take_target(struct imap_task *t, struct imap_set *set, struct span *name)
 {
-	d->date = INT64_MIN;	/* now */
+	struct imap_parser *in = &t->in;
+
+	if (is_replace(t) && !imap_take_set(t, set))
+		return -1;
 	if (!imap_parse_space(in))
 		return -1;
-	if (at_announcement(in))
+	if (imap_at_announcement(in))
 		return 0;
-	if (!imap_parse_astring(in, &d->mailbox) || !imap_parse_space(in))
-		return -1;
-	if (imap_parse_peek(in) == '(' &&
-	    (!imap_parse_flag_list(in, &d->flags) || !imap_parse_space(in)))
-		return -1;
-	if (imap_parse_peek(in) == '"' &&
-	    (!imap_parse_date_time(in, &d->date) || !imap_parse_space(in)))
-		return -1;
-	if (at_announcement(in))
-		return 1;
-	imap_parse_fail(in, imap_parse_peek(in) == '~'
-	    ? "Binary literals are not supported" : "Literal expected");
-	return -1;
+	return imap_parse_astring(in, name) ? 1 : -1;
 }
 
 bool
 imap_append_wants(struct imap_task *t)
 {
-	struct delivery d = { .spool = NULL };
+	struct imap_set set;
+	struct span name;
 
 	imap_command_rewind(t);
-	return take_arguments(&t->in, &d) != 0;
+	return take_target(t, &set, &name) != 0;
 }
 
-/* -- the message ---- */
-
-/* 1 whole (though the spool may be dead), 0 closed, -1. */
-static int
-receive(struct imap_task *t, struct delivery *d)
-{
-	struct stream *in = t->s->stream;
-	uint64_t left = t->literal.size;
-	int status;
-
-	if (imap_invite(t) != 1)
-		return -1;
-	t->literal_pending = false;
-	while (left > 0) {
-		struct span piece = stream_input(in);
-
-		piece.n = (size_t)MIN(piece.n, left);
-		if (piece.n > 0 && memchr(piece.p, 0, piece.n) != NULL)
-			d->has_nul = true;
-		(void)spool_add(d->spool, piece);
-		stream_take(in, piece.n);
-		left -= piece.n;
-		if (left > 0 && (status = stream_fill(in,
-		    imap_input_deadline(t->s))) != 1)
-			return status;
-	}
-	text_clear(&t->line);
-	stream_hurry(in);	/* its CRLF may be held back */
-	return imap_read_line(t);
-}
-
-/* The thread and the summary, kept beside the message. */
-static void
-summarise(struct imap_task *t, struct span message, struct text *record,
-    struct message_append_request *request)
-{
-	struct summary summary;
-
-	if (summary_build(message, &SUMMARY_LIMITS_DEFAULT, t->arena,
-	    record) != 1 || summary_open(text_span(record), message.n,
-	    &summary) != 1)
-		return;
-	request->summary = BLOB_OF(text_span(record));
-	request->thread = summary.thread_key;
-}
+/* ---- the answer ---------------------------------------------------------- */
 
 static struct imap_reply
-appended(struct imap_task *t, const struct delivery *d,
-    const struct message_append_reply *reply)
+refused(struct imap_task *t, enum result result)
 {
-	struct imap_mailbox *box = t->s->box;
-	struct imap_reply answer = imap_ok("Message appended");
-
-	switch (reply->result) {
-	case RESULT_OK:
-		break;
+	switch (result) {
 	case RESULT_NOT_FOUND:
 		return imap_no("TRYCREATE", "No such mailbox");
 	case RESULT_LIMIT:
 		return imap_no("LIMIT", "The message is beyond a limit");
+	case RESULT_CONFLICT:
+		return imap_expunge_issued();
 	default:
-		return imap_refused(t, reply->result);
+		return imap_refused(t, result);
 	}
-	if (box != NULL && box->id == d->id)
-		imap_look(box);
-	answer.code = arena_printf(t->arena, "APPENDUID %u %u",
-	    reply->uidvalidity, reply->uid).p;
-	return answer;
 }
 
-static struct imap_reply
-deliver(struct imap_task *t, const struct delivery *d)
+/* "APPENDUID 38505 3955" or "APPENDUID 38505 3955:3957". */
+static const char *
+append_uid(struct imap_task *t, uint32_t uidvalidity, uint32_t first,
+    size_t count)
 {
-	struct message_append_request request = { .grant = t->s->grant,
-	    .token = token_new(), .mailbox = d->id, .flags = d->flags.flags,
-	    .keywords = d->flags.keywords, .internal_date = d->date,
-	    .summary = BLOB_OF(SPAN_EMPTY) };
-	struct message_append_reply reply;
+	if (count == 1)
+		return arena_printf(t->arena, "APPENDUID %u %u", uidvalidity,
+		    first).p;
+	return arena_printf(t->arena, "APPENDUID %u %u:%u", uidvalidity,
+	    first, first + (uint32_t)(count - 1)).p;
+}
+
+/* The selected mailbox has news: look at once. */
+static void
+look_at(struct imap_session *s, uint64_t mailbox)
+{
+	if (s->box != NULL && s->box->id == mailbox)
+		imap_look(s->box);
+}
+
+/* ---- one message --------------------------------------------------------- */
+
+static struct imap_reply
+append_one(struct imap_upload *u, uint64_t mailbox, struct span message)
+{
+	struct imap_task *t = u->t;
+	const struct imap_upload_message *m = &u->messages[0];
 	struct text record = TEXT_INIT(2 * SUMMARY_MAX);
-	struct imap_reply answer;
-	struct span message;
+	struct message_append_request request = { .grant = t->s->grant,
+	    .token = token_new(), .mailbox = mailbox,
+	    .flags = m->flags.flags, .keywords = m->flags.keywords,
+	    .internal_date = m->date, .body = { .bytes = message,
+	    .fd = spool_fd(u->spool) } };
+	struct message_append_reply reply;
+	struct imap_reply answer = imap_ok("Message appended");
 
-	if (spool_finish(d->spool, &message) != 1 ||
-	    message.n != t->literal.size)
-		return imap_no("UNAVAILABLE", "No room for the message now");
-	summarise(t, message, &record, &request);
-	request.body = (struct blob){ .bytes = message,
-	    .fd = spool_fd(d->spool) };
-	answer = call_message_append(imap_store(), t->arena, &request,
-	    &reply) == 1 ? appended(t, d, &reply) : imap_unavailable();
+	request.thread = imap_upload_summary(u, message, &record);
+	request.summary = BLOB_OF(text_span(&record));
+	if (call_message_append(imap_store(), t->arena, &request,
+	    &reply) != 1)
+		answer = imap_unavailable();
+	else if (reply.result != RESULT_OK)
+		answer = refused(t, reply.result);
+	else
+		answer.code = append_uid(t, reply.uidvalidity, reply.uid, 1);
 	text_free(&record);
+	look_at(t->s, mailbox);
+	return answer;
+}
+
+/* ---- several, or one in place of another --------------------------------- */
+
+static void
+put_records(struct imap_upload *u, struct span all, struct text *records)
+{
+	struct text summary = TEXT_INIT(2 * SUMMARY_MAX);
+
+	for (size_t i = 0; i < u->count; i++) {
+		const struct imap_upload_message *m = &u->messages[i];
+		struct message_new record = { .flags = m->flags.flags,
+		    .keywords = m->flags.keywords, .internal_date = m->date,
+		    .size = m->size };
+
+		record.thread = imap_upload_summary(u, span_sub(all,
+		    (size_t)m->at, (size_t)m->size), &summary);
+		record.summary = text_span(&summary);
+		message_new_put(records, &record);
+	}
+	text_free(&summary);
+}
+
+/* RFC 8508 4.3: the UID is known before the old message is seen to go. */
+static struct imap_reply
+replaced(struct imap_task *t, const struct message_put_reply *reply)
+{
+	struct stream *out = t->s->stream;
+
+	stream_str(out, "* OK [");
+	stream_str(out, append_uid(t, reply->uidvalidity, reply->uid, 1));
+	stream_str(out, "] Replacement is there\r\n");
+	if (!imap_apply(t->s->box, &IMAP_CHANGES(*reply)))
+		return imap_no("SERVERBUG", "The mailbox is damaged");
+	return imap_ok("Message replaced");
+}
+
+static struct imap_reply
+put(struct imap_upload *u, struct message_put_request *request)
+{
+	struct imap_task *t = u->t;
+	struct message_put_reply reply;
+	struct imap_reply answer = imap_ok("Messages appended");
+
+	if (call_message_put(imap_store(), t->arena, request, &reply) != 1)
+		return imap_unavailable();
+	if (reply.result != RESULT_OK)
+		answer = refused(t, reply.result);
+	else if (request->replaces != 0)
+		answer = replaced(t, &reply);
+	else
+		answer.code = append_uid(t, reply.uidvalidity, reply.uid,
+		    u->count);
+	blob_release(&reply.rows);
+	blob_release(&reply.vanished);
+	look_at(t->s, request->mailbox);
 	return answer;
 }
 
 static struct imap_reply
-receive_and_deliver(struct imap_task *t, struct delivery *d)
+put_all(struct imap_upload *u, uint64_t mailbox, uint32_t replaces,
+    struct span all)
 {
-	struct imap_reply answer = { .status = IMAP_SAID };
+	struct imap_task *t = u->t;
+	struct text records = TEXT_INIT(128 << 20);
+	struct message_put_request request = { .grant = t->s->grant,
+	    .token = token_new(), .mailbox = mailbox, .since = UINT64_MAX,
+	    .bodies = { .bytes = all, .fd = spool_fd(u->spool) } };
+	struct imap_reply answer;
 
-	d->spool = spool_new(t->literal.size);
-	if (receive(t, d) != 1) {
-		/* The client is gone. */
-	} else if (!span_is(text_span(&t->line), "\r\n") &&
-	    !span_is(text_span(&t->line), "\n")) {
-		t->literal_pending = imap_line_literal(text_span(&t->line),
-		    &t->literal) != 0;
-		answer = imap_bad("One message at a time");
-	} else if (d->has_nul) {
-		answer = imap_bad("NUL byte in the message");
-	} else {
-		answer = deliver(t, d);
+	if (replaces != 0) {
+		request.source = t->s->box->id;
+		request.replaces = replaces;
+		request.since = imap_view_modseq(&t->s->box->view);
 	}
-	spool_free(&d->spool);
+	put_records(u, all, &records);
+	request.messages = BLOB_OF(text_span(&records));
+	answer = text_full(&records) ? imap_no_memory() : put(u, &request);
+	text_free(&records);
 	return answer;
+}
+
+/* ---- the commands -------------------------------------------------------- */
+
+static struct imap_reply
+take_messages(struct imap_task *t, uint64_t mailbox, uint32_t replaces)
+{
+	struct imap_upload u;
+	struct imap_reply why;
+	struct span all;
+
+	if (imap_upload(&u, t, !is_replace(t), &why) &&
+	    imap_upload_bytes(&u, &all, &why))
+		why = u.count == 1 && replaces == 0
+		    ? append_one(&u, mailbox, all)
+		    : put_all(&u, mailbox, replaces, all);
+	imap_upload_end(&u);
+	return why;
+}
+
+static bool
+find_target(struct imap_task *t, struct span sent, uint64_t *mailbox,
+    struct imap_reply *why)
+{
+	struct span name;
+	int status = imap_take_name(t, sent, &name);
+
+	if (status != 1) {
+		*why = status < 0 ? imap_no_memory()
+		    : imap_no("CANNOT", "There can be no mailbox of that name");
+		return false;
+	}
+	status = imap_mailbox_find(t, name, mailbox, why);
+	if (status == 0)
+		*why = imap_no("TRYCREATE", "No such mailbox");
+	return status == 1;
 }
 
 struct imap_reply
 imap_append(struct imap_task *t)
 {
-	struct delivery d = { .spool = NULL };
 	struct imap_reply why;
+	struct imap_set set;
 	struct span name;
-	int status;
+	uint64_t mailbox;
 
-	if (take_arguments(&t->in, &d) != 1)
+	if (take_target(t, &set, &name) != 1)
 		return imap_bad_syntax(t);
-	if (!t->literal_pending)
-		return imap_bad("Literal expected");
-	if (t->literal.size > imap_settings()->imap_append_limit)
-		return imap_no("TOOBIG", "The message is too large");
-	if (t->literal.size == 0)
-		return imap_no("CANNOT", "The message is empty");
-	if ((status = imap_take_name(t, d.mailbox, &name)) != 1)
-		return status < 0 ? imap_no_memory()
-		    : imap_no("CANNOT", "There can be no mailbox of that name");
-	if ((status = imap_mailbox_find(t, name, &d.id, &why)) != 1)
-		return status < 0 ? why
-		    : imap_no("TRYCREATE", "No such mailbox");
-	return receive_and_deliver(t, &d);
+	if (!find_target(t, name, &mailbox, &why))
+		return why;
+	/* A client that waits need not send what there is no room for. */
+	if (t->literal_pending && t->literal.waits &&
+	    !imap_quota_room(t, mailbox, t->literal.size, 1, &why))
+		return why;
+	return take_messages(t, mailbox, 0);
+}
+
+/* The uid of the one message that a set of one number stands for. */
+static bool
+find_replaced(struct imap_task *t, const struct imap_set *set, uint32_t *uid,
+    struct imap_reply *why)
+{
+	const struct imap_view *view = &t->s->box->view;
+	struct imap_walk walk = { 0 };
+	const struct message_row *row;
+	struct imap_picks picks;
+	uint32_t index;
+
+	if (set->count != 1 || set->ranges[0].first != set->ranges[0].last) {
+		*why = imap_bad("One message is replaced");
+		return false;
+	}
+	if (!imap_pick(t, set, &picks, why))
+		return false;
+	*why = imap_no("NONEXISTENT", "No such message");
+	if (!imap_walk(&picks, &walk, &index))
+		return false;
+	row = imap_view_row(view, index);
+	*why = imap_expunge_issued();
+	*uid = row != NULL ? row->uid : 0;
+	return row != NULL;
+}
+
+struct imap_reply
+imap_replace(struct imap_task *t)
+{
+	struct imap_reply why;
+	struct imap_set set;
+	struct span name;
+	uint64_t mailbox;
+	uint32_t uid;
+
+	if (take_target(t, &set, &name) != 1)
+		return imap_bad_syntax(t);
+	if (!find_replaced(t, &set, &uid, &why) ||
+	    !find_target(t, name, &mailbox, &why))
+		return why;
+	return take_messages(t, mailbox, uid);
 }

@@ -554,7 +554,7 @@ set_seen(struct run *r)
 		if ((r->row[i].flags & FLAG_SEEN) == 0)
 			uid_range_put(&uids, &(struct uid_range){
 			    .first = r->uid[i], .last = r->uid[i] });
-	if (uids.n == 0)
+	if (uids.n == 0 || (imap_mailbox_rights(s->box) & RIGHT_SEEN) == 0)
 		goto out;
 	request.uids = BLOB_OF(text_span(&uids));
 	if (call_message_store(imap_store(), r->batch_arena, &request,
@@ -730,8 +730,14 @@ imap_fetch(struct imap_task *t)
 		return imap_bad_syntax(t);
 	if (r->wish.vanished && !may_ask_vanished(t, &r->wish))
 		return imap_bad("VANISHED goes with QRESYNC and UID FETCH");
+	if (r->wish.partial.first != 0 &&
+	    (t->command->how & IMAP_BY_UID) == 0)
+		return imap_bad("PARTIAL goes with UID FETCH");
 	if (!imap_pick(t, &r->wish.set, &r->picks, &why))
 		return why;
+	if (r->wish.partial.first != 0)
+		imap_pick_partial(t, &r->wish.partial, r->wish.changed_since,
+		    &r->picks);
 	if (r->wish.shows_modseq)
 		imap_turn_on(t->s, IMAP_CONDSTORE);
 	if (r->wish.vanished && !imap_say_vanished(t, r->wish.changed_since,

@@ -8,6 +8,7 @@
 
 #include "imap/imap_body.h"
 #include "imap/imap_parse.h"
+#include "imap/imap_search_parse.h"
 
 enum imap_fetch_kind {
 	IMAP_FETCH_UID, IMAP_FETCH_FLAGS, IMAP_FETCH_INTERNALDATE,
@@ -41,6 +42,7 @@ struct imap_fetch {
 	bool is_conditional;		/* CHANGEDSINCE (RFC 7162 3.1.4.1) */
 	uint64_t changed_since;
 	bool vanished;			/* and what is gone (3.2.6) */
+	struct imap_partial partial;	/* RFC 9394; first 0: everything */
 };
 
 /* From the space before the set on to the end. `uid`: UID FETCH. */

@@ -2,6 +2,7 @@
  * imap_fetch_parse.c - what a FETCH asks for.
  */
 #include "imap/imap_fetch.h"
+#include "imap/imap_search_parse.h"
 
 enum { SECTION_MAX = 64 << 10 };
 
@@ -346,6 +347,12 @@ take_modifiers(struct imap_parser *in, struct imap_fetch *f)
 			return false;
 		if (span_is_nocase(word, "VANISHED")) {
 			f->vanished = true;
+			continue;
+		}
+		if (span_is_nocase(word, "PARTIAL")) {
+			if (!imap_parse_space(in) ||
+			    !imap_parse_partial(in, &f->partial))
+				return false;
 			continue;
 		}
 		if (!span_is_nocase(word, "CHANGEDSINCE"))

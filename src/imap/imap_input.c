@@ -103,9 +103,8 @@ imap_invite(struct imap_task *t)
 	return stream_flush(t->s->stream);
 }
 
-/* The literal that was announced, after telling the client to go on. */
-static int
-read_literal(struct imap_task *t)
+int
+imap_read_literal(struct imap_task *t)
 {
 	struct stream *in = t->s->stream;
 	uint64_t left = t->literal.size;
@@ -193,7 +192,7 @@ imap_read_literals(struct imap_task *t, struct imap_reply *why)
 			return false;
 		}
 		*why = (struct imap_reply){ .status = IMAP_SAID };
-		if (read_literal(t) != 1)
+		if (imap_read_literal(t) != 1)
 			return false;
 		begin = t->line.n;
 		stream_hurry(t->s->stream);

@@ -69,6 +69,27 @@ test_macros(void **state)
 }
 
 static void
+test_binary_and_preview(void **state)
+{
+	struct imap_fetch f = parse(" 1 (BINARY.PEEK[1.2]<5.10> BINARY.SIZE[] "
+	    "PREVIEW (LAZY) UID)", false);
+
+	(void)state;
+	KINDS(&f, IMAP_FETCH_BINARY, IMAP_FETCH_BINARY_SIZE,
+	    IMAP_FETCH_PREVIEW, IMAP_FETCH_UID);
+	assert_int_equal(f.items[0].section.part_count, 2);
+	assert_true(f.items[0].section.is_partial && f.items[2].lazy);
+	assert_true(f.needs_summary && f.needs_bytes && !f.sets_seen);
+	assert_false(f.headers_only);
+	f = parse(" 1 BINARY[3]", false);
+	assert_true(f.sets_seen);
+	f = parse(" 1 PREVIEW (CHANGEDSINCE 5)", false);
+	KINDS(&f, IMAP_FETCH_PREVIEW, IMAP_FETCH_MODSEQ);
+	assert_true(f.is_conditional && !f.items[0].lazy);
+	assert_false(f.needs_bytes);
+}
+
+static void
 test_sections(void **state)
 {
 	struct imap_fetch f = parse(" 1 (BODY.PEEK[HEADER.FIELDS (To "
@@ -177,6 +198,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_items),
 		cmocka_unit_test(test_macros),
+		cmocka_unit_test(test_binary_and_preview),
 		cmocka_unit_test(test_sections),
 		cmocka_unit_test(test_changed_since),
 		cmocka_unit_test(test_wrong),

@@ -1,11 +1,6 @@
 /*
- * message.c - single messages: in by APPEND, out by their bytes and details.
- *
- * A call that is made again because its answer was lost finds the message by
- * its token. The body's id is random and ours: whoever could choose it could
- * write over the body of another.
+ * message.c - single messages: their bytes, details and summaries.
  */
-#include "base/secret.h"
 #include "mail/summary.h"
 #include "store/mailboxes.h"
 #include "store/verbs.h"
@@ -19,141 +14,13 @@ enum {
 	DETAILS_BYTES = 4 << 20,	/* of one answer */
 	DETAILS_ROWS = 4096,
 	BODIES_BYTES = 32 << 20,	/* of one answer, whatever is asked */
-	BODY_CHUNK = 1 << 20,		/* streamed in such pieces */
 	BODY_SHARED = 256 << 10,	/* longer ones go as a file */
 };
 
-/* ---- append ---------------------------------------------------------- */
-
-static enum result
-stream_body(struct engine *engine, struct body_id id,
-    const struct message_append_request *req)
-{
-	struct body_writer *w = body_writer_open(engine, id);
-	struct span rest = req->body.bytes;
-
-	if (w == NULL)
-		return result_of_errno();
-	for (; rest.n > 0; rest = span_from(rest, BODY_CHUNK)) {
-		if (body_write(w, span_sub(rest, 0, BODY_CHUNK)) != 1) {
-			body_writer_abort(&w);
-			return result_of_errno();
-		}
-	}
-	return body_writer_finish(&w, req->summary.bytes) == 1 ? RESULT_OK
-	    : result_of_errno();
-}
-
-static enum result
-define_keywords(const struct table *t, struct span names,
-    struct change *change)
-{
-	struct span word;
-	uint64_t bit;
-
-	while ((word = span_word(&names)).n > 0) {
-		if (table_define(t, change, word, &bit) != 1)
-			return RESULT_LIMIT;
-		change->flags |= bit;
-	}
-	return RESULT_OK;
-}
-
-static enum result
-append(struct mailbox *mb, const struct message_append_request *req,
-    struct body_id body, struct message_append_reply *reply)
-{
-	int64_t now = clock_wall_seconds();
-	struct row row = {
-		.uid = mb->table.uidnext, .size = (uint32_t)req->body.bytes.n,
-		.internal_date = req->internal_date == INT64_MIN ? now
-		    : req->internal_date,
-		.save_date = now, .body = body, .thread = req->thread,
-	};
-	struct change change = {
-		.kind = CHANGE_ADD, .token = req->token, .rows = &row,
-		.row_count = 1, .total = 1,
-	};
-	struct key holder = message_holder(mailbox_id(mb), row.uid);
-	enum result result = define_keywords(&mb->table, req->keywords,
-	    &change);
-	struct batch *b;
-
-	if (result != RESULT_OK || row.uid == UINT32_MAX)
-		return RESULT_LIMIT;
-	row.flags = (req->flags & FLAGS_SYSTEM) | change.flags;
-	b = mailbox_batch(mb);
-	if (req->body.bytes.n <= ENGINE_BODY_INLINE)
-		batch_body(b, body, req->body.bytes, SPAN_EMPTY,
-		    req->summary.bytes);
-	batch_link(b, body, key_span(&holder));
-	result = mailbox_make(mb, b, &change, 1, NULL);
-	batch_free(&b);
-	reply->uid = row.uid;
-	return result;
-}
-
-/* 1 the message is there already. */
-static int
-appended_before(const struct mailbox *mb, const struct token *token,
-    struct message_append_reply *reply)
-{
-	const struct done *done = table_done(&mb->table, token);
-
-	reply->uidvalidity = mb->table.uidvalidity;
-	if (done == NULL)
-		return 0;
-	reply->uid = done->first;
-	return 1;
-}
-
-/*
- * A large body is streamed before its row is made, and without the lock:
- * nobody waits for it.
- */
-static enum result
-append_to(struct store *store, const struct message_append_request *req,
-    struct mailbox **mb, struct message_append_reply *reply)
-{
-	struct body_id body = body_id_new();
-	enum result result;
-
-	if (req->body.bytes.n > store_settings(store)->imap_append_limit)
-		return RESULT_LIMIT;
-	result = mailbox_open_for(store, &req->grant, req->mailbox,
-	    RIGHT_INSERT, mb);
-	if (result != RESULT_OK || appended_before(*mb, &req->token, reply))
-		return result;
-	if (req->body.bytes.n <= ENGINE_BODY_INLINE)
-		return append(*mb, req, body, reply);
-	mailbox_leave(mb);
-	result = stream_body(store->engine, body, req);
-	if (result == RESULT_OK)
-		result = mailbox_open_for(store, &req->grant, req->mailbox,
-		    RIGHT_INSERT, mb);
-	if (result != RESULT_OK || appended_before(*mb, &req->token, reply))
-		return result;
-	return append(*mb, req, body, reply);
-}
-
-void
-verb_message_append(void *arg, const struct caller *caller,
-    struct arena *arena, const struct message_append_request *req,
-    struct message_append_reply *reply)
-{
-	struct mailbox *mb = NULL;
-
-	(void)caller;
-	(void)arena;
-	reply->result = append_to(arg, req, &mb, reply);
-	mailbox_answer(&mb, 0, &reply->result);
-}
-
 /* ---- the body -------------------------------------------------------- */
 
-/* A row's copy; the mailbox is let go before anything is read. */
-static enum result
-row_of(struct store *store, const struct grant *grant, uint64_t mailbox,
+enum result
+message_row_of(struct store *store, const struct grant *grant, uint64_t mailbox,
     uint32_t uid, struct row *row, ticket_t *ticket)
 {
 	struct mailbox *mb;
@@ -217,8 +84,8 @@ verb_message_body(void *arg, const struct caller *caller,
 	ticket_t ticket;
 
 	(void)caller;
-	reply->result = row_of(store, &req->grant, req->mailbox, req->uid,
-	    &row, &ticket);
+	reply->result = message_row_of(store, &req->grant, req->mailbox,
+	    req->uid, &row, &ticket);
 	if (reply->result != RESULT_OK)
 		return;
 	reply->size = row.size;
@@ -436,8 +303,8 @@ verb_summary_save(void *arg, const struct caller *caller,
 	ticket_t ticket;
 
 	(void)caller;
-	reply->result = row_of(store, &req->grant, req->mailbox, req->uid,
-	    &row, &ticket);
+	reply->result = message_row_of(store, &req->grant, req->mailbox,
+	    req->uid, &row, &ticket);
 	if (reply->result == RESULT_OK)
 		reply->result = keep_summary(store->engine, &row,
 		    req->summary.bytes, arena);

@@ -1,6 +1,8 @@
 /* test_turn.c - domains we are backup MX of, and messages behind URLs. */
 #include "store/turn.h"
 
+#include <stdio.h>
+
 #include "ipc/wire.h"
 #include "store/test_store.h"
 
@@ -83,9 +85,16 @@ static struct url_fetch_reply
 fetch(const char *account, const char *mailbox, uint32_t uidvalidity,
     uint32_t uid)
 {
-	struct url_fetch_request request = { .mailbox = span_str(mailbox),
-	    .uidvalidity = uidvalidity, .uid = uid };
+	char url[200];
+	struct url_fetch_request request = { .count = UINT64_MAX };
 	struct url_fetch_reply reply = { .data = BLOB_OF(SPAN_EMPTY) };
+
+	snprintf(url, sizeof(url), "imap://a.test/%s;UIDVALIDITY=%u/;UID=%u",
+	    mailbox, uidvalidity, uid);
+	if (uidvalidity == 0)
+		snprintf(url, sizeof(url), "imap://a.test/%s/;UID=%u",
+		    mailbox, uid);
+	request.url = span_str(url);
 
 	if (account != NULL)
 		request.grant = grant_of(&f, account);
@@ -156,8 +165,10 @@ test_urls(void **state)
 	assert_int_equal(fetch("ann@a.test", "Nowhere", 0, 1).result,
 	    RESULT_NOT_FOUND);
 	assert_int_equal(fetch("ann@a.test", "", 0, 1).result,
-	    RESULT_NOT_FOUND);
-	assert_int_equal(fetch("ann@a.test", "a\xff", 0, 1).result,
+	    RESULT_INVALID);
+	assert_int_equal(fetch("ann@a.test", "a%ff", 0, 1).result,
+	    RESULT_INVALID);
+	assert_int_equal(fetch("ann@a.test", "a//b", 0, 1).result,
 	    RESULT_NOT_FOUND);
 	assert_int_equal(fetch("bob@a.test", "INBOX", 0, 1).result,
 	    RESULT_NOT_FOUND);
