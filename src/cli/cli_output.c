@@ -59,6 +59,7 @@ cli_result(enum result result, const char *what)
 		    "the log may say why" },
 		[RESULT_DAMAGED] = { EX_IOERR, "what is stored is damaged; "
 		    "`postrider check` tells more" },
+		[RESULT_OVERQUOTA] = { EX_CANTCREAT, "its quota is used up" },
 		[RESULT_FORBIDDEN] = { EX_NOPERM, "its rights do not allow "
 		    "that" },
 	};

@@ -5,6 +5,7 @@
  * it.
  */
 #include "imap/imap_command.h"
+#include "imap/imap_notify.h"
 #include "imap/imap_state.h"
 
 #include <stdlib.h>
@@ -17,7 +18,9 @@ catch_up(struct imap_session *s)
 {
 	struct arena *arena;
 
-	if (s->box == NULL)
+	if (s->notify != NULL && !imap_notify_catch_up(s))
+		return false;
+	if (s->box == NULL || s->notifies)
 		return true;
 	arena = imap_arena_get();
 	imap_refresh(s, arena);

@@ -13,6 +13,7 @@
 
 #include "base/map.h"
 #include "imap/imap_command.h"
+#include "imap/imap_notify.h"
 #include "io/fiber.h"
 
 /* A fiber that waits until another one has loaded the mailbox. */
@@ -55,6 +56,23 @@ void
 imap_look(struct imap_mailbox *box)
 {
 	box->shared->look = true;
+}
+
+uint32_t
+imap_mailbox_rights(const struct imap_mailbox *box)
+{
+	return box->shared->rights;
+}
+
+/* RFC 4314 5.1.1: FLAGS and PERMANENTFLAGS are told anew. */
+static void
+note_rights(struct imap_shared *sh, uint32_t rights)
+{
+	if (sh->rights == rights)
+		return;
+	sh->rights = rights;
+	for (struct imap_mailbox *b = sh->boxes; b != NULL; b = b->next)
+		b->view.tell_keywords = true;
 }
 
 uint64_t
@@ -137,7 +155,7 @@ end_all(struct imap_shared *sh, const char *why)
 		if (b != b->s->box)
 			continue;
 		b->s->bye = why;
-		if (b->s->idling)
+		if (imap_listens(b->s))
 			session_wake(b->s->io);
 	}
 }
@@ -254,6 +272,7 @@ load(struct imap_task *t, struct imap_shared *sh, bool claim_recent,
 	if (why->status != IMAP_OK)
 		imap_model_free(&sh->model);
 	*recent_from = reply.recent_from;
+	sh->rights = reply.rights;
 	blob_release(&reply.rows);
 	loaded(sh, why->status == IMAP_OK);
 }
@@ -264,7 +283,7 @@ static void
 wake_those_with_news(struct imap_shared *sh, const struct imap_mailbox *but)
 {
 	for (struct imap_mailbox *b = sh->boxes; b != NULL; b = b->next)
-		if (b != but && b == b->s->box && b->s->idling &&
+		if (b != but && b == b->s->box && imap_listens(b->s) &&
 		    imap_view_news(&b->view))
 			session_wake(b->s->io);
 }
@@ -319,6 +338,7 @@ ask(struct imap_shared *sh, struct imap_session *s, struct imap_mailbox *box,
 		if (sh->noted == noted)
 			sh->noted = MIN(noted, reply.highestmodseq);
 		*recent_from = reply.recent_from;
+		note_rights(sh, reply.rights);
 		changes = IMAP_CHANGES(reply);
 		changes.since = request.since;
 		apply(sh, box, &changes, NULL);
@@ -346,6 +366,9 @@ imap_refresh(struct imap_session *s, struct arena *arena)
 	case RESULT_NOT_FOUND:
 		end_all(box->shared, "The selected mailbox was deleted");
 		break;
+	case RESULT_FORBIDDEN:
+		end_all(box->shared, "You may not read the mailbox any more");
+		break;
 	case RESULT_DENIED:
 		s->bye = "The login holds no more";
 		break;
@@ -362,7 +385,7 @@ static void
 wake_one(struct imap_shared *sh)
 {
 	for (struct imap_mailbox *b = sh->boxes; b != NULL; b = b->next)
-		if (b == b->s->box && b->s->idling) {
+		if (b == b->s->box && imap_listens(b->s)) {
 			session_wake(b->s->io);
 			return;
 		}
@@ -377,6 +400,10 @@ imap_note_changed(void *arg, const void *data)
 	(void)arg;
 	if (note->watch == 0) {		/* notes were lost */
 		imap_store_attached();
+		return;
+	}
+	if ((note->watch & IMAP_NOTIFY_WATCH) != 0) {
+		imap_notify_mailbox_changed(note->watch);
 		return;
 	}
 	if (shared.watches == NULL || (sh = map_get(shared.watches,

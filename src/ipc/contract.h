@@ -102,6 +102,9 @@ enum {
 	RIGHT_EXPUNGE = 1 << 9,		/* e */
 	RIGHT_ADMIN = 1 << 10,		/* a: the ACL itself */
 	RIGHTS_ALL = (1 << 11) - 1,
+	/* Without any of them a mailbox is read-only (RFC 4314 5.2). */
+	RIGHTS_TO_CHANGE = RIGHT_SEEN | RIGHT_WRITE | RIGHT_INSERT |
+	    RIGHT_DELETED | RIGHT_EXPUNGE,
 };
 
 /* queue_commit flags. */

@@ -138,6 +138,7 @@ smtp_mail(struct smtp *s, const struct smtp_command *c)
 	s->utf8 = c->utf8;
 	s->body = c->body;
 	s->flags = c->flags;
+	s->size = c->has_size ? c->size : 0;
 	take_priority(s, c);
 	text_add(&s->envid, c->envid);
 	text_add(&s->sender, address);
@@ -161,6 +162,7 @@ recipient_reply(enum result result)
 	case RESULT_INVALID:
 		return REPLY_BAD_RECIPIENT;
 	case RESULT_LIMIT:
+	case RESULT_OVERQUOTA:
 		return REPLY_MAILBOX_FULL;
 	default:
 		return REPLY_STORE_AWAY;
@@ -180,7 +182,8 @@ static enum result
 find_recipient(struct smtp *s, struct span address, struct span *why)
 {
 	struct recipient_check_request request = { .grant = s->grant,
-	    .sender = text_span(&s->sender), .address = address };
+	    .sender = text_span(&s->sender), .address = address,
+	    .size = s->size };
 	struct recipient_check_reply answer;
 
 	*why = SPAN_EMPTY;
@@ -253,6 +256,8 @@ smtp_rcpt(struct smtp *s, const struct smtp_command *c)
 		return REPLY_RECIPIENT_OK;
 	}
 	log_refused(s, address, result);
+	if (result == RESULT_OVERQUOTA && span_starts(why, SPAN("5.")))
+		return REPLY_MAILBOX_REFUSES;
 	return result == RESULT_DENIED && why.n > 0 ? refuse_because(s, why) :
 	    recipient_reply(result);
 }

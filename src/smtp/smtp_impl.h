@@ -40,6 +40,7 @@ struct smtp {
 	bool priority_changed;		/* less than was asked for */
 	enum smtp_body body;
 	uint32_t flags;			/* ENVELOPE_*: what MAIL asked for */
+	uint64_t size;			/* as MAIL says; 0: it did not */
 	int priority;			/* RFC 6710 */
 	int64_t deliver_by, release_at;	/* seconds since 1970; 0 none */
 	struct text envid;

@@ -14,6 +14,7 @@
 #include "base/secret.h"
 #include "store/directory.h"
 #include "store/mask.h"
+#include "store/quota.h"
 #include "store/trace.h"
 
 #include <stdlib.h>
@@ -23,7 +24,7 @@ enum { GROUP_MEMORY = 64 << 20 };
 /* -- what stays here ------------------------------------------------------- */
 
 static const char *
-failure_text(enum result result)
+failure_text(const struct settings *s, enum result result)
 {
 	switch (result) {
 	case RESULT_NOT_FOUND:
@@ -40,14 +41,18 @@ failure_text(enum result result)
 		return "4.3.0 the mailbox is damaged";
 	case RESULT_LIMIT:
 		return "4.2.2 the mailbox is full";
+	case RESULT_OVERQUOTA:
+		return quota_text(s);
 	default:
 		return "4.3.0 a temporary failure";
 	}
 }
 
 static bool
-is_permanent(enum result result)
+is_permanent(const struct settings *s, enum result result)
 {
+	if (result == RESULT_OVERQUOTA)
+		return quota_refuses(s);
 	return result == RESULT_NOT_FOUND || result == RESULT_NOT_LOCAL ||
 	    result == RESULT_INVALID || result == RESULT_DENIED;
 }
@@ -256,8 +261,9 @@ deliver_recipient(struct group *g, struct work *w,
 		return;
 	}
 	r->reason = loop != NULL ? span_str(loop) : x.why.n > 0 ? x.why
-	    : span_str(failure_text(result));
-	r->state = loop != NULL || is_permanent(result) ? RECIPIENT_FAILED
+	    : span_str(failure_text(store_settings(g->store), result));
+	r->state = loop != NULL ||
+	    is_permanent(store_settings(g->store), result) ? RECIPIENT_FAILED
 	    : RECIPIENT_WAITING;
 	trace_step(&w->rows, &e->token, g->now,
 	    r->state == RECIPIENT_FAILED ? "failed" : "deferred",

@@ -7,6 +7,7 @@
  * between leaves a marker too many, never one too few.
  */
 #include "store/mailboxes.h"
+#include "store/quota.h"
 
 #include <stdlib.h>
 
@@ -151,6 +152,22 @@ deliver(struct mailbox *mb, const struct delivery *d, ticket_t *ticket)
 	return result;
 }
 
+/* Unless it is there already. */
+static enum result
+deliver_once(struct mailbox *mb, const struct delivery *d, ticket_t *ticket)
+{
+	enum result result;
+
+	if (mb->delivered != NULL &&
+	    map_get(mb->delivered, key_of(&d->queue)) != NULL) {
+		*ticket = mb->structural;
+		return RESULT_OK;
+	}
+	result = quota_room(mb->owner->store, mb->table.account, d->size, 1,
+	    true);
+	return result == RESULT_OK ? deliver(mb, d, ticket) : result;
+}
+
 enum result
 mailbox_deliver(struct mailboxes *m, uint64_t account,
     const struct delivery *d, ticket_t *ticket)
@@ -161,11 +178,7 @@ mailbox_deliver(struct mailboxes *m, uint64_t account,
 	*ticket = 0;
 	if (result != RESULT_OK)
 		return result;
-	if (mb->delivered != NULL &&
-	    map_get(mb->delivered, key_of(&d->queue)) != NULL)
-		*ticket = mb->structural;
-	else
-		result = deliver(mb, d, ticket);
+	result = deliver_once(mb, d, ticket);
 	mailbox_leave(&mb);
 	return result;
 }

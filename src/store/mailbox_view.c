@@ -104,7 +104,9 @@ claim_recent(struct mailbox *mb)
 	struct batch *b;
 	enum result result = RESULT_OK;
 
-	if (mb->table.recent == mb->table.uidnext)
+	/* Who only looks takes nothing from others. */
+	if (mb->table.recent == mb->table.uidnext ||
+	    (mb->rights & RIGHTS_TO_CHANGE) == 0)
 		return RESULT_OK;
 	b = mailbox_batch(mb);
 	number_encode(&t, mb->table.uidnext);
@@ -178,6 +180,7 @@ verb_mailbox_changes(void *arg, const struct caller *caller,
 	if (reply->result == RESULT_OK) {
 		reply->result = view_changes(mb, req->since, arena, &view);
 		VIEW_TO_REPLY(&view, reply);
+		reply->rights = mb->rights;
 	}
 	if (reply->result == RESULT_OK && req->claim_recent)
 		reply->result = claim_recent(mb);

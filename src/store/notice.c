@@ -1,5 +1,5 @@
 /*
- * notice.c - a word to the operator, as mail to postmaster.
+ * notice.c - a word to the operator, as mail to postmaster, or to a user.
  */
 #include "store/notice.h"
 #include "base/clock.h"
@@ -27,6 +27,7 @@ write_notice(struct store *store, const struct envelope *e,
     struct span subject, struct span body, struct text *out,
     struct text *message_id)
 {
+	struct span to = e->recipients[0].address;
 	char id[QUEUE_ID_CHARS + 1], buffer[256];
 	struct span host = hostname_of(store_settings(store), buffer);
 	uint32_t prefix;
@@ -38,7 +39,10 @@ write_notice(struct store *store, const struct envelope *e,
 	text_str(out, "Date: ");
 	date_add_message(out, (struct date){ e->arrived / 1000000, 0 });
 	text_printf(out, "\r\nFrom: Postrider <MAILER-DAEMON@%.*s>\r\n"
-	    "To: postmaster@%.*s\r\n", SPAN_ARG(host), SPAN_ARG(host));
+	    "To: %.*s", SPAN_ARG(host), SPAN_ARG(to));
+	if (span_find_char(to, '@', 0) == SIZE_MAX)
+		text_printf(out, "@%.*s", SPAN_ARG(host));
+	text_str(out, "\r\n");
 	header_add(out, "Subject", subject);
 	header_add(out, "Message-ID", text_span(message_id));
 	text_str(out, "Auto-Submitted: auto-generated\r\n"
@@ -50,9 +54,10 @@ write_notice(struct store *store, const struct envelope *e,
 }
 
 int
-notice_postmaster(struct store *store, struct span subject, struct span body)
+notice_account(struct store *store, struct span address, struct span subject,
+    struct span body)
 {
-	struct envelope_recipient to = { .address = SPAN("postmaster") };
+	struct envelope_recipient to = { .address = address };
 	struct body_id body_id = body_id_new();
 	struct text out = TEXT_INIT(0), message_id = TEXT_INIT(0);
 	struct envelope e = {
@@ -79,4 +84,10 @@ notice_postmaster(struct store *store, struct span subject, struct span body)
 	text_free(&out);
 	text_free(&message_id);
 	return result == RESULT_OK ? 1 : -1;
+}
+
+int
+notice_postmaster(struct store *store, struct span subject, struct span body)
+{
+	return notice_account(store, SPAN("postmaster"), subject, body);
 }

@@ -1,5 +1,5 @@
 /*
- * notice.h - a word to the operator, as mail to postmaster.
+ * notice.h - a word to the operator, as mail to postmaster, or to a user.
  */
 #ifndef STORE_NOTICE_H
 #define STORE_NOTICE_H
@@ -11,5 +11,8 @@
  * domain. body: lines that end in CRLF. Not waited for. 1; -1 it cannot be.
  */
 int notice_postmaster(struct store *, struct span subject, struct span body);
+/* The same to an account of ours, by its address. */
+int notice_account(struct store *, struct span address, struct span subject,
+    struct span body);
 
 #endif
