@@ -54,6 +54,57 @@ imap_walk(const struct imap_picks *picks, struct imap_walk *w, uint32_t *index)
 	return true;
 }
 
+static bool
+is_counted(const struct imap_view *view, uint32_t index, uint64_t since)
+{
+	const struct message_row *row = imap_view_row(view, index);
+
+	return row != NULL && imap_row_modseq(row) > since;
+}
+
+/* The picks as far as they lie in [from, to). */
+static void
+clip(struct imap_picks *picks, uint32_t from, uint32_t to)
+{
+	size_t n = 0;
+
+	picks->messages = 0;
+	for (size_t i = 0; i < picks->count; i++) {
+		struct imap_pick p = picks->picks[i];
+
+		p.from = MAX(p.from, from);
+		p.to = MIN(p.to, to);
+		if (p.from >= p.to)
+			continue;
+		picks->picks[n++] = p;
+		picks->messages += p.to - p.from;
+	}
+	picks->count = n;
+}
+
+void
+imap_pick_partial(struct imap_task *t, const struct imap_partial *partial,
+    uint64_t changed_since, struct imap_picks *picks)
+{
+	const struct imap_view *view = &t->s->box->view;
+	struct imap_walk walk = { 0 }, again = { 0 };
+	size_t count = 0, from, n, at = 0;
+	uint32_t index, first = UINT32_MAX, end = 0;
+
+	while (imap_walk(picks, &walk, &index))
+		count += is_counted(view, index, changed_since);
+	n = imap_partial_of(partial, count, &from);
+	while (at < from + n && imap_walk(picks, &again, &index)) {
+		if (!is_counted(view, index, changed_since))
+			continue;
+		if (at >= from)
+			first = MIN(first, index);
+		end = index + 1;
+		at++;
+	}
+	clip(picks, n > 0 ? first : 0, n > 0 ? end : 0);
+}
+
 bool
 imap_any_gone(const struct imap_view *view, const struct imap_picks *picks)
 {
