@@ -155,6 +155,13 @@ put_aside(struct imap_upload *u)
 	u->aside = spool_new(imap_settings()->imap_append_limit);
 }
 
+/* A header has no other form that it could be given. */
+static bool
+has_nul_in_header(struct span message)
+{
+	return memchr(message.p, 0, header_end(message)) != NULL;
+}
+
 /* Binary parts in base64 instead: no NUL is left. */
 static bool
 keep_without_nul(struct imap_upload *u, struct span message,
@@ -164,7 +171,8 @@ keep_without_nul(struct imap_upload *u, struct span message,
 	    (size_t)imap_settings()->imap_append_limit + 4096);
 	struct text reason = TEXT_INIT(4096);
 	bool kept = false;
-	int status = convert_to_7bit(message, u->scratch, &out, &reason);
+	int status = has_nul_in_header(message) ? 0
+	    : convert_to_7bit(message, u->scratch, &out, &reason);
 
 	u->size = 0;
 	if (status == 1 && (text_full(&out) ||
