@@ -15,6 +15,7 @@ struct imap_shared {
 	uint64_t id;
 	struct text key;		/* of the table: login and id */
 	uint64_t watch;			/* our name for it; 0: nobody looks */
+	uint32_t rights;		/* RIGHT_* of the login */
 	uint64_t noted;			/* the store says: changed up to here */
 	bool look;			/* ask, whatever was noted */
 	bool loading, loaded;

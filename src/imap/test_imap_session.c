@@ -144,8 +144,16 @@ HANDLER(mailbox_list)
 
 	UNUSED();
 	mailbox_row_put(&rows, &(struct mailbox_row){ .mailbox = 1,
-	    .name = SPAN("INBOX") });
+	    .name = SPAN("INBOX"), .rights = RIGHTS_ALL });
 	reply->rows = BLOB_OF(in_arena(arena, &rows));
+}
+
+HANDLER(mailbox_find)
+{
+	UNUSED();
+	reply->mailbox = span_is(request->name, "INBOX") ? 1 : 0;
+	reply->rights = RIGHTS_ALL;
+	reply->result = reply->mailbox != 0 ? RESULT_OK : RESULT_NOT_FOUND;
 }
 
 HANDLER(mailbox_open)
@@ -157,6 +165,7 @@ HANDLER(mailbox_open)
 	reply->uidnext = toy.uidnext;
 	reply->recent_from = UINT32_MAX;
 	reply->highestmodseq = toy.modseq;
+	reply->rights = RIGHTS_ALL;
 	reply->rows = BLOB_OF(rows_since(arena, 0));
 }
 
@@ -170,6 +179,7 @@ HANDLER(mailbox_changes)
 	UNUSED();
 	toy.watch = request->watch;
 	toy.link = caller->link;
+	reply->rights = RIGHTS_ALL;
 	FILL_CHANGES(reply, arena, request->since);
 }
 
@@ -260,6 +270,7 @@ HANDLER(summary_save)
 
 static const struct handlers toy_handlers = {
 	.sasl_start = toy_sasl_start, .mailbox_list = toy_mailbox_list,
+	.mailbox_find = toy_mailbox_find,
 	.mailbox_open = toy_mailbox_open, .mailbox_close = toy_mailbox_close,
 	.mailbox_changes = toy_mailbox_changes,
 	.message_store = toy_message_store, .message_body = toy_message_body,
