@@ -37,6 +37,17 @@ add_append_limit(struct imap_session *s, struct text *out)
 	text_u64(out, imap_settings()->imap_append_limit);
 }
 
+/* RFC 9738. */
+static void
+add_message_limit(struct imap_session *s, struct text *out)
+{
+	(void)s;
+	if (imap_settings()->imap_message_limit == 0)
+		return;
+	text_str(out, " MESSAGELIMIT=");
+	text_u64(out, imap_settings()->imap_message_limit);
+}
+
 /*
  * In the order in which they are listed. `enables`: what ENABLE turns on;
  * `add` writes the word itself, with the space before it.
@@ -66,6 +77,9 @@ static const struct capability {
 	{ "UNSELECT",		USER,	0,	NULL },
 	{ "CONDSTORE",		USER,	IMAP_CONDSTORE,	NULL },
 	{ "QRESYNC",		USER,	IMAP_CONDSTORE | IMAP_QRESYNC, NULL },
+	{ "UIDONLY",		USER,	IMAP_UIDONLY, NULL },
+	{ "UIDBATCHES",		USER,	0,	NULL },
+	{ "MESSAGELIMIT",	USER,	0,	add_message_limit },
 	{ "MOVE",		USER,	0,	NULL },
 	{ "SPECIAL-USE",	USER,	0,	NULL },
 	{ "CREATE-SPECIAL-USE",	USER,	0,	NULL },

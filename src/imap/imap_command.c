@@ -53,6 +53,7 @@ static const struct imap_command commands[] = {
 	{ "UID MOVE",     BOX,    "*",  UID | WRITES,   imap_move },
 	{ "EXPUNGE",      BOX,    "",   WRITES,         imap_expunge },
 	{ "UID EXPUNGE",  BOX,    "*",  UID | WRITES,   imap_uid_expunge },
+	{ "UIDBATCHES",   BOX,    "*",  UID,            imap_uidbatches },
 	{ "CLOSE",        BOX,    "",   0,              imap_close },
 	{ "UNSELECT",     BOX,    "",   0,              imap_unselect },
 	{ "CHECK",        BOX,    "",   0,              imap_check },

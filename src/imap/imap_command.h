@@ -90,6 +90,7 @@ struct imap_reply imap_copy(struct imap_task *);
 struct imap_reply imap_move(struct imap_task *);
 struct imap_reply imap_expunge(struct imap_task *);
 struct imap_reply imap_uid_expunge(struct imap_task *);
+struct imap_reply imap_uidbatches(struct imap_task *);
 /* imap_urlauth.c */
 struct imap_reply imap_genurlauth(struct imap_task *);
 struct imap_reply imap_urlfetch(struct imap_task *);

@@ -87,6 +87,10 @@ copy_or_move(struct imap_task *t, bool move)
 		return imap_bad_syntax(t);
 	if (!imap_pick(t, &set, &picks, &why))
 		return why;
+	if (move)
+		imap_limit(t, &picks);
+	else if (!imap_within_limit(t, picks.messages, &why))
+		return why;
 	if ((status = imap_take_name(t, sent, &name)) != 1)
 		return status < 0 ? imap_no_memory()
 		    : imap_no("CANNOT", "There can be no mailbox of that name");
@@ -173,5 +177,6 @@ imap_uid_expunge(struct imap_task *t)
 		return imap_bad_syntax(t);
 	if (!imap_pick(t, &set, &picks, &why))
 		return why;
+	imap_limit(t, &picks);
 	return imap_expunge_deleted(t, &picks);
 }

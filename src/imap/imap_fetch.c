@@ -735,6 +735,7 @@ imap_fetch(struct imap_task *t)
 		return imap_bad("PARTIAL goes with UID FETCH");
 	if (!imap_pick(t, &r->wish.set, &r->picks, &why))
 		return why;
+	imap_limit(t, &r->picks);
 	if (r->wish.partial.first != 0)
 		imap_pick_partial(t, &r->wish.partial, r->wish.changed_since,
 		    &r->picks);

@@ -37,6 +37,42 @@ imap_pick(struct imap_task *t, const struct imap_set *set,
 	}
 }
 
+void
+imap_limit(struct imap_task *t, struct imap_picks *picks)
+{
+	uint64_t limit = imap_settings()->imap_message_limit;
+	uint32_t over, n;
+
+	if (limit == 0 || picks->messages <= limit)
+		return;
+	over = picks->messages - (uint32_t)limit;
+	picks->messages = (uint32_t)limit;
+	while (over > 0) {
+		n = picks->picks->to - picks->picks->from;
+		if (n > over) {
+			picks->picks->from += over;
+			break;
+		}
+		over -= n;
+		picks->picks++;
+		picks->count--;
+	}
+	t->lowest_uid = imap_view_uid(&t->s->box->view, picks->picks->from);
+}
+
+bool
+imap_within_limit(struct imap_task *t, uint64_t messages,
+    struct imap_reply *why)
+{
+	uint64_t limit = imap_settings()->imap_message_limit;
+
+	if (limit == 0 || messages <= limit)
+		return true;
+	*why = imap_no(arena_printf(t->arena, "MESSAGELIMIT %" PRIu64,
+	    limit).p, "Too many messages for one command");
+	return false;
+}
+
 bool
 imap_walk(const struct imap_picks *picks, struct imap_walk *w, uint32_t *index)
 {

@@ -81,6 +81,20 @@ imap_refused(struct imap_task *t, enum result result)
 	}
 }
 
+/* RFC 9738 3: in the answer; if that has another code, in a line of its own. */
+static void
+tell_limit(struct imap_task *t, struct imap_reply *reply)
+{
+	const char *code = arena_printf(t->arena, "MESSAGELIMIT %" PRIu64
+	    " %u", imap_settings()->imap_message_limit, t->lowest_uid).p;
+
+	if (reply->code == NULL)
+		reply->code = code;
+	else
+		stream_printf(t->s->stream, "* NO [%s] The others are left\r\n",
+		    code);
+}
+
 void
 imap_say_reply(struct imap_task *t, struct imap_reply reply)
 {
@@ -89,6 +103,8 @@ imap_say_reply(struct imap_task *t, struct imap_reply reply)
 
 	if (reply.status == IMAP_SAID)
 		return;
+	if (reply.status == IMAP_OK && t->lowest_uid != 0)
+		tell_limit(t, &reply);
 	stream_write(out, t->tag);
 	stream_str(out, words[reply.status]);
 	if (reply.code != NULL) {

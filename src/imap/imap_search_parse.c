@@ -5,7 +5,7 @@
 
 enum argument {
 	NOTHING, TEXT, FIELD, DAY, NUMBER, INTERVAL, KEYWORD, UIDS, OBJECT,
-	MODSEQ, ONE_KEY, TWO_KEYS, NEW_KEY, FUZZY_KEY, NAME,
+	BOUND, MODSEQ, ONE_KEY, TWO_KEYS, NEW_KEY, FUZZY_KEY, NAME,
 };
 
 static const struct row {
@@ -33,6 +33,8 @@ static const struct row {
 	{ "KEYWORD", KEYWORD, IMAP_SEARCH_KEYWORD, 0, false, NULL },
 	{ "UNKEYWORD", KEYWORD, IMAP_SEARCH_KEYWORD, 0, true, NULL },
 	{ "UID", UIDS, IMAP_SEARCH_UID, 0, false, NULL },
+	{ "UIDAFTER", BOUND, IMAP_SEARCH_UID, 1, false, NULL },
+	{ "UIDBEFORE", BOUND, IMAP_SEARCH_UID, 0, false, NULL },
 	{ "BEFORE", DAY, IMAP_SEARCH_BEFORE, 0, false, NULL },
 	{ "ON", DAY, IMAP_SEARCH_ON, 0, false, NULL },
 	{ "SINCE", DAY, IMAP_SEARCH_SINCE, 0, false, NULL },
@@ -114,6 +116,25 @@ fill_new(struct build *b, struct imap_search_key *key)
 	key->list = recent;
 	recent->next = negate(b, seen);
 	return recent->next != NULL;
+}
+
+/* RFC 9738: UIDAFTER and UIDBEFORE; neither holds the UID itself. */
+static bool
+fill_bound(struct build *b, struct imap_search_key *key)
+{
+	struct imap_range *range = arena_alloc(b->in->arena, sizeof(*range));
+	bool after = key->flags != 0;
+	uint32_t uid;
+
+	key->flags = 0;
+	if (range == NULL || !imap_parse_nz_u32(b->in, &uid))
+		return false;
+	if (after ? uid >= UINT32_MAX - 1 : uid == 1)
+		return true;	/* the set stays empty */
+	*range = after ? (struct imap_range){ uid + 1, UINT32_MAX - 1 }
+	    : (struct imap_range){ 1, uid - 1 };
+	key->set = (struct imap_set){ .ranges = range, .count = 1 };
+	return true;
 }
 
 /* RFC 7162 3.1.5: the entry and its type may come before the number. */
@@ -206,6 +227,8 @@ fill(struct build *b, const struct row *row, unsigned depth,
 		return imap_parse_atom(in, &key->text);
 	case UIDS:
 		return imap_parse_set(in, &key->set);
+	case BOUND:
+		return fill_bound(b, key);
 	case MODSEQ:
 		return fill_modseq(b, key);
 	case FUZZY_KEY:
@@ -276,7 +299,11 @@ take_key(struct build *b, unsigned depth, struct imap_search_key **out)
 		return take_list(b, depth, out);
 	if (c == '*' || c == '$' || (c >= '0' && c <= '9')) {
 		*out = new_key(b, IMAP_SEARCH_SEQUENCE);
-		return *out != NULL && imap_parse_set(b->in, &(*out)->set);
+		if (*out == NULL || !imap_parse_set(b->in, &(*out)->set))
+			return false;
+		if (!(*out)->set.saved)
+			b->command->has_numbers = true;
+		return true;
 	}
 	return take_named(b, depth, out);
 }

@@ -64,6 +64,7 @@ struct imap_search_command {
 	struct span charset;		/* empty: none was named */
 	struct imap_search_key *root;
 	bool has_modseq;		/* MODSEQ is among the keys */
+	bool has_numbers;		/* message numbers are (RFC 9586) */
 	bool has_fuzzy;			/* FUZZY is */
 };
 

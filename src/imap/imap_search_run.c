@@ -120,6 +120,8 @@ imap_search(struct imap_task *t)
 
 	if (!imap_parse_search(&t->in, &wish))
 		return imap_bad_syntax(t);
+	if (wish.has_numbers && imap_has(t->s, IMAP_UIDONLY))
+		return imap_uid_required();
 	settle_answer(t, &wish);
 	if (!prepare(t, &wish, &why))
 		return failed(t, &wish, why);
@@ -135,6 +137,8 @@ imap_sort(struct imap_task *t)
 
 	if (!imap_parse_sort(&t->in, &wish))
 		return imap_bad_syntax(t);
+	if (wish.has_numbers && imap_has(t->s, IMAP_UIDONLY))
+		return imap_uid_required();
 	if (!prepare(t, &wish, &why))
 		return failed(t, &wish, why);
 	return find_and_say(t, &wish, args);
@@ -231,6 +235,8 @@ imap_thread(struct imap_task *t)
 
 	if (!imap_parse_thread(&t->in, &wish))
 		return imap_bad_syntax(t);
+	if (wish.has_numbers && imap_has(t->s, IMAP_UIDONLY))
+		return imap_uid_required();
 	if (!prepare(t, &wish, &why))
 		return why;
 	f.root = wish.root;

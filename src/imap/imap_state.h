@@ -122,6 +122,7 @@ struct imap_task {
 	bool literal_pending;
 	bool too_long;			/* the line was, and is not whole */
 	monotime_t progress;		/* when it was told of last */
+	uint32_t lowest_uid;		/* see imap_limit(); 0: all was done */
 };
 
 enum imap_status { IMAP_OK, IMAP_NO, IMAP_BAD, IMAP_SAID };
@@ -300,6 +301,14 @@ bool imap_pick(struct imap_task *, const struct imap_set *,
 struct imap_partial;
 void imap_pick_partial(struct imap_task *, const struct imap_partial *,
     uint64_t changed_since, struct imap_picks *);
+/*
+ * RFC 9738: leave the highest of them, as many as one command may work on; the
+ * answer will say where it stopped.
+ */
+void imap_limit(struct imap_task *, struct imap_picks *);
+/* Are they more than that? NO [MESSAGELIMIT n], for what is all or nothing. */
+bool imap_within_limit(struct imap_task *, uint64_t messages,
+    struct imap_reply *why);
 /* Walk them, those that are gone too: start with { 0 }. */
 struct imap_walk { size_t pick; uint32_t index; bool inside; };
 bool imap_walk(const struct imap_picks *, struct imap_walk *,

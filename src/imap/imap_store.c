@@ -224,6 +224,7 @@ imap_store_flags(struct imap_task *t)
 		imap_turn_on(s, IMAP_CONDSTORE);
 	if (!imap_pick(t, &o.set, &o.picks, &why))
 		return why;
+	imap_limit(t, &o.picks);
 	if (o.picks.messages == 0)
 		return imap_ok("There are no such messages");
 	uids = imap_uids_of(&s->box->view, &o.picks, t->arena);
