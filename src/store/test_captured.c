@@ -274,6 +274,19 @@ grants_of_another_store(void **state)
 		codec_release(VERB_##name, FRAME_REPLY, &r_, true);	\
 	} while (0)
 
+/* One message for message_put. */
+static struct blob
+new_record(struct siege *s, uint64_t size)
+{
+	struct text t = TEXT_INIT(0);
+	struct span record;
+
+	message_new_put(&t, &(struct message_new){ .size = size });
+	record = arena_dup(s->arena, text_span(&t));
+	text_free(&t);
+	return BLOB_OF(record);
+}
+
 /* Every verb that names a mailbox, with that of somebody else. */
 static void
 ask_for_mailbox(struct siege *s, const struct grant *grant, uint64_t own,
@@ -288,6 +301,14 @@ ask_for_mailbox(struct siege *s, const struct grant *grant, uint64_t own,
 	ASK(mailbox_vanished, expected, .mailbox = box);
 	ASK(message_append, expected, .mailbox = box, .body = body,
 	    .token = token_new(), .summary = BLOB_OF(SPAN_EMPTY));
+	ASK(message_put, expected, .mailbox = box, .token = token_new(),
+	    .messages = new_record(s, 7), .bodies = body);
+	ASK(message_put, expected, .mailbox = own, .token = token_new(),
+	    .messages = new_record(s, 7), .bodies = body, .source = box,
+	    .replaces = 1);
+	ASK(message_put, expected, .mailbox = box, .token = token_new(),
+	    .messages = new_record(s, 7), .bodies = body, .source = own,
+	    .replaces = 1);
 	ASK(message_store, expected, .mailbox = box, .uids = uids,
 	    .mode = STORE_SET, .flags = FLAG_DELETED,
 	    .unchanged_since = UINT64_MAX);
@@ -615,6 +636,118 @@ lies_of_relay(void **state)
 	link_free(&other);
 }
 
+/* ---- several messages --------------------------------------------------- */
+
+static void
+puts_that_lie(void **state)
+{
+	struct siege *s = *state;
+	const struct grant *grant = &s->anns;
+	struct blob body = BLOB_OF(SPAN("planted")), many;
+	struct text t = TEXT_INIT(0);
+
+	ASK(message_put, RESULT_INVALID, .mailbox = s->anns_inbox,
+	    .token = token_new(), .messages = BLOB_OF(SPAN_EMPTY),
+	    .bodies = BLOB_OF(SPAN_EMPTY));
+	ASK(message_put, RESULT_INVALID, .mailbox = s->anns_inbox,
+	    .token = token_new(), .messages = new_record(s, 6),
+	    .bodies = body);
+	ASK(message_put, RESULT_INVALID, .mailbox = s->anns_inbox,
+	    .token = token_new(), .messages = new_record(s, UINT64_MAX),
+	    .bodies = body);
+	ASK(message_put, RESULT_INVALID, .mailbox = s->anns_inbox,
+	    .messages = new_record(s, 7), .bodies = body);
+	ASK(message_put, RESULT_INVALID, .mailbox = s->anns_inbox,
+	    .token = token_new(), .messages = BLOB_OF(SPAN("garbage")),
+	    .bodies = body);
+	for (int i = 0; i < 5000; i++)
+		message_new_put(&t, &(struct message_new){ .size = 0 });
+	many = BLOB_OF(text_span(&t));
+	ASK(message_put, RESULT_LIMIT, .mailbox = s->anns_inbox,
+	    .token = token_new(), .messages = many,
+	    .bodies = BLOB_OF(SPAN_EMPTY));
+	text_free(&t);
+	/* What is replaced must be there. */
+	ASK(message_put, RESULT_CONFLICT, .mailbox = s->anns_inbox,
+	    .token = token_new(), .messages = new_record(s, 7),
+	    .bodies = body, .source = s->anns_inbox, .replaces = 99);
+	ASK(message_put, RESULT_OK, .mailbox = s->anns_inbox,
+	    .token = token_new(), .messages = new_record(s, 7),
+	    .bodies = body);
+	ASK(message_put, RESULT_OK, .mailbox = s->anns_inbox,
+	    .token = token_new(), .messages = new_record(s, 7),
+	    .bodies = body, .source = s->anns_inbox, .replaces = 1);
+}
+
+/* ---- URLs ---------------------------------------------------------------- */
+
+static struct span
+authorise(struct siege *s, const struct grant *grant, const char *rump)
+{
+	struct url_sign_request q = { .grant = *grant,
+	    .rump = span_str(rump) };
+	struct url_sign_reply r;
+
+	assert_int_equal(call_url_sign(s->access, s->arena, &q, &r), 1);
+	assert_int_equal(r.result, RESULT_OK);
+	return arena_printf(s->arena, "%s:INTERNAL:%.*s", rump,
+	    SPAN_ARG(r.token));
+}
+
+/* A URL gives what it names to whom it names, and nothing is to be guessed. */
+static void
+urls_of_others(void **state)
+{
+	static const char bobs[] = "imap://bob@example.test/INBOX/;UID=1"
+	    "/;PARTIAL=2.9;URLAUTH=user+ann";
+	struct siege *s = *state;
+	const struct grant *grant = &s->anns;
+	struct url_fetch_request q = { .grant = s->anns,
+	    .count = UINT64_MAX };
+	struct url_fetch_reply r;
+	struct span url, other;
+	char *forged;
+
+	send_to_both(s);
+	ASK(url_fetch, RESULT_NOT_FOUND,
+	    .url = SPAN("imap://bob@example.test/INBOX/;UID=1"));
+	ASK(url_fetch, RESULT_NOT_FOUND, .url = SPAN(";UID=1"),
+	    .base = s->bobs_inbox, .count = 1);
+	ASK(url_fetch, RESULT_INVALID, .url = span_str(bobs));
+	ASK(url_sign, RESULT_NOT_FOUND, .rump = span_str(bobs));
+	ASK(url_reset, RESULT_NOT_FOUND, .mailbox = SPAN("Nowhere"));
+	url = authorise(s, &s->bobs, bobs);
+	q.url = url;
+	assert_int_equal(call_url_fetch(s->access, s->arena, &q, &r), 1);
+	assert_int_equal(r.result, RESULT_OK);
+	assert_int_equal(r.size, 9);
+	assert_int_equal(r.data.bytes.n, 9);
+	blob_release(&r.data);
+	/* No byte of it may be another. */
+	for (size_t i = 0; i < url.n; i++) {
+		other = arena_dup(s->arena, url);
+		forged = (char *)other.p;
+		forged[i] = forged[i] == '1' ? '2' : '1';
+		q.url = other;
+		assert_int_equal(call_url_fetch(s->access, s->arena, &q, &r),
+		    1);
+		if (r.result != RESULT_NOT_FOUND &&
+		    r.result != RESULT_INVALID)
+			fail_msg("%.*s: %s", SPAN_ARG(other),
+			    result_name(r.result));
+	}
+	/* For submission alone; over; not hers any more. */
+	ASK(url_fetch, RESULT_NOT_FOUND, .url = authorise(s, &s->bobs,
+	    "imap://bob@example.test/INBOX/;UID=1;URLAUTH=submit+ann"));
+	ASK(url_fetch, RESULT_NOT_FOUND, .url = authorise(s, &s->bobs,
+	    "imap://bob@example.test/INBOX/;UID=1;"
+	    "EXPIRE=2001-01-01T00:00:00Z;URLAUTH=user+ann"));
+	grant = &s->bobs;
+	ASK(url_reset, RESULT_OK, .mailbox = SPAN("INBOX"));
+	grant = &s->anns;
+	ASK(url_fetch, RESULT_NOT_FOUND, .url = url);
+}
+
 /* ---- verbs that are not one's own -------------------------------------- */
 
 /* Is the link ended after what was sent? Hello and answers are passed over. */
@@ -692,6 +825,100 @@ verbs_of_others(void **state)
 			    v == VERB_address_expand);
 	for (int v = VERB_domain_add; v < VERBS; v++)
 		assert_int_equal(codecs[v].from & (MX | ACCESS), 0);
+	/* Nor index: what it is leased, and what who searches may read. */
+	for (int v = VERB_hello + 1; v < VERBS; v++)
+		if ((codecs[v].from & INDEX) != 0 && (codecs[v].to & STORE) != 0)
+			assert_true(v >= VERB_index_lease &&
+			    v <= VERB_index_drop);
+}
+
+/* ---- index --------------------------------------------------------------- */
+
+static struct blob
+one_range(struct siege *s, uint64_t segment)
+{
+	struct text t = TEXT_INIT(0);
+	struct span records;
+
+	index_range_put(&t, &(struct index_range){ segment, 0, 1 });
+	records = arena_dup(s->arena, text_span(&t));
+	text_free(&t);
+	return BLOB_OF(records);
+}
+
+/* What a captured index reaches in a mailbox, by a grant or a lease. */
+static void
+index_reaches(struct siege *s, struct link *index, const struct grant *grant,
+    uint64_t mailbox, uint64_t lease, enum result expected)
+{
+	struct index_segments_request list = { .grant = *grant,
+		.mailbox = mailbox };
+	struct index_segments_reply listed;
+	struct index_read_request read = { .grant = *grant,
+		.mailbox = mailbox, .lease = lease,
+		.ranges = one_range(s, 1) };
+	struct index_read_reply bytes;
+	struct index_drop_request drop = { .grant = *grant,
+		.mailbox = mailbox, .lease = lease, .segment = 1 };
+	struct index_drop_reply dropped;
+
+	assert_int_equal(call_index_read(index, s->arena, &read, &bytes), 1);
+	assert_int_equal(bytes.result, expected);
+	assert_int_equal(call_index_drop(index, s->arena, &drop, &dropped),
+	    1);
+	assert_int_equal(dropped.result, expected);
+	if (lease != 0)
+		return;
+	assert_int_equal(call_index_segments(index, s->arena, &list, &listed),
+	    1);
+	assert_int_equal(listed.result, expected);
+	blob_release(&listed.segments);
+}
+
+static void
+leases_of_another(struct siege *s, struct link *index, uint64_t lease)
+{
+	struct index_messages_request ask = { .lease = lease, .from = 1,
+		.limit = UINT64_MAX };
+	struct index_messages_reply mail;
+	struct index_save_request save = { .lease = lease, .last = 1,
+		.messages = 1, .segment = BLOB_OF(SPAN("forged")) };
+	struct index_save_reply saved;
+
+	assert_int_equal(call_index_messages(index, s->arena, &ask, &mail),
+	    1);
+	assert_int_equal(mail.result, RESULT_NOT_FOUND);
+	assert_int_equal(call_index_save(index, s->arena, &save, &saved), 1);
+	assert_int_equal(saved.result, RESULT_NOT_FOUND);
+}
+
+static void
+a_captured_index(void **state)
+{
+	struct siege *s = *state;
+	struct link *index = link_as(s, INDEX), *other = link_as(s, INDEX);
+	struct index_lease_request ask = { .room = UINT64_MAX };
+	struct index_lease_reply lease;
+	struct grant guessed = { { 1 } };
+
+	send_to_both(s);
+	assert_int_equal(call_index_lease(index, s->arena, &ask, &lease), 1);
+	assert_int_equal(lease.work, INDEX_BUILD);
+	assert_true(lease.mailbox == s->anns_inbox ||
+	    lease.mailbox == s->bobs_inbox);
+	for (uint64_t i = 0; i < 5; i++) {
+		leases_of_another(s, other, lease.lease + i - 2);
+		index_reaches(s, other, &guessed, s->bobs_inbox,
+		    lease.lease + i, RESULT_NOT_FOUND);
+	}
+	/* Ann searches: that opens her mailbox to it, and no other. */
+	index_reaches(s, index, &s->anns, s->bobs_inbox, 0,
+	    RESULT_NOT_FOUND);
+	index_reaches(s, index, &guessed, s->anns_inbox, 0, RESULT_DENIED);
+	blob_release(&lease.segments);
+	blob_release(&lease.present);
+	link_free(&index);
+	link_free(&other);
 }
 
 /* ---- descriptors ------------------------------------------------------- */
@@ -1001,7 +1228,10 @@ main(void)
 		ATTACK(maildrops_of_another),
 		ATTACK(mail_of_another),
 		ATTACK(lies_of_relay),
+		ATTACK(urls_of_others),
+		ATTACK(puts_that_lie),
 		ATTACK(verbs_of_others),
+		ATTACK(a_captured_index),
 		ATTACK(descriptors_that_lie),
 		ATTACK(descriptors_without_a_frame),
 		ATTACK(answers_nobody_reads),
