@@ -132,7 +132,7 @@ imap_say_list_metadata(struct imap_task *t, const struct imap_metadata *m,
 struct imap_reply
 imap_getmetadata(struct imap_task *t)
 {
-	struct imap_reply answer = imap_ok("Annotations given");
+	struct imap_reply answer;
 	struct imap_metadata m;
 	uint64_t id, longest;
 	struct span name;
@@ -142,6 +142,7 @@ imap_getmetadata(struct imap_task *t)
 	if (!find_mailbox(t, m.mailbox, &name, &id, &answer) ||
 	    !say_metadata(t, &m, name, id, &longest, &answer))
 		return answer;
+	answer = imap_ok("Annotations given");
 	if (longest > 0)
 		answer.code = arena_printf(t->arena,
 		    "METADATA LONGENTRIES %" PRIu64, longest).p;

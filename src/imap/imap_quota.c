@@ -109,10 +109,11 @@ imap_getquotaroot(struct imap_task *t)
 {
 	struct quota_get_request request = { .grant = t->s->grant };
 	struct quota_get_reply reply;
-	struct imap_reply answer = imap_ok("Quota roots given");
+	struct imap_reply answer;
 
 	if (imap_mailbox_find(t, t->args[0], &request.mailbox, &answer) != 1)
 		return answer;
+	answer = imap_ok("Quota roots given");
 	if (call_quota_get(imap_store(), t->arena, &request, &reply) != 1)
 		return imap_unavailable();
 	if (reply.result == RESULT_OK) {
