@@ -802,7 +802,7 @@ static void
 verbs_of_others(void **state)
 {
 	static const enum role_bit roles[] = { MX, ACCESS, RELAY, RESOLVER,
-	    FILTER, SIGNER, METRICS };
+	    FILTER, SIGNER, METRICS, INDEX };
 	struct siege *s = *state;
 
 	for (size_t r = 0; r < ARRAY_LEN(roles); r++) {
