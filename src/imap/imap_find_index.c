@@ -123,7 +123,7 @@ imap_find_hints(struct imap_find *f, struct arena *arena)
 	if (imap_index() == NULL || !link_up(imap_index()) ||
 	    (imap_search_needs(f->root) & (IMAP_NEED_HEADER |
 	    IMAP_NEED_BYTES)) == 0 ||
-	    imap_view_count(&f->box->view) < WORTH_IT ||
+	    (imap_view_count(&f->box->view) < WORTH_IT && !f->fuzzy) ||
 	    (ask = arena_zalloc(arena, sizeof(*ask))) == NULL)
 		return;
 	ask->queries = TEXT_INIT(0);

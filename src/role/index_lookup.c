@@ -18,7 +18,7 @@
 
 enum {
 	TRIES = 4,
-	QUERIES_MAX = 64,
+	QUERIES_MAX = 256,
 	SEGMENTS_MAX = 4096,
 	SCRATCH = 80 << 20,
 };
