@@ -59,6 +59,7 @@ static const struct capability {
 	void (*add)(struct imap_session *, struct text *);
 } capabilities[] = {
 	{ "IMAP4rev1",		ANY,	0,	NULL },
+	{ "IMAP4rev2",		ANY,	IMAP_REV2, NULL },
 	{ "LITERAL+",		ANY,	0,	NULL },
 	{ "SASL-IR",		ANY,	0,	NULL },
 	{ "ID",			ANY,	0,	NULL },

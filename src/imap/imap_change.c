@@ -48,7 +48,8 @@ imap_begin_fetch(struct imap_session *s, struct text *lines, uint32_t uid,
 		return;
 	}
 	imap_add_number_line(lines, index + 1, " FETCH (");
-	if (!with_uid && !imap_has(s, IMAP_QRESYNC))
+	if (!with_uid && !imap_has(s, IMAP_QRESYNC) &&
+	    !imap_has(s, IMAP_REV2))
 		return;
 	text_str(lines, "UID ");
 	text_u64(lines, uid);

@@ -118,7 +118,8 @@ describe(struct imap_task *t)
 	    "* OK [MAILBOXID (", view->model->uidvalidity,
 	    view->model->uidnext, imap_view_modseq(view));
 	imap_add_mailbox_id(&line, s->box->id);
-	text_str(&line, ")] Mailbox id\r\n");
+	text_str(&line, ")] Mailbox id\r\n"
+	    "* OK [URLMECH INTERNAL] What URLs are authorised by\r\n");
 	stream_write(s->stream, text_span(&line));
 	text_free(&line);
 }
