@@ -12,6 +12,7 @@
 #include "imap/imap_command.h"
 #include "imap/imap_message.h"
 #include "imap/imap_resync.h"
+#include "imap/imap_rows.h"
 #include "io/fiber.h"
 #include "ipc/wire.h"
 #include "mail/date.h"
@@ -21,6 +22,7 @@ enum {
 	BATCH_BYTES = 1 << 20,		/* of messages got at once */
 	ALONE = 128 << 10,		/* larger ones are got by themselves */
 	LINE_FULL = 8 << 10,		/* then it goes to the stream */
+	ROWS_FULL = 64 << 10,
 	ROWS_A_TURN = 8192,
 };
 
@@ -665,6 +667,30 @@ say_batch(struct run *r)
 
 /* -- the command ---- */
 
+/* Nothing but numbers and flags: many of them, and often. */
+static void
+say_rows(struct run *r)
+{
+	struct imap_view *view = &r->t->s->box->view;
+	struct imap_rows rows;
+	uint32_t index;
+
+	imap_rows_begin(&rows, view, &r->wish, r->uid_only,
+	    imap_has(r->t->s, IMAP_CONDSTORE));
+	while (imap_walk(&r->picks, &r->walk, &index)) {
+		if (!wanted(r, index))
+			continue;
+		imap_rows_add(&rows, &r->line, row_at(r, index), index + 1);
+		if (r->wish.shows_flags)
+			imap_view_told(view, index);
+		if (r->line.n < ROWS_FULL)
+			continue;
+		put_line(r);
+		(void)fiber_share();
+	}
+	imap_rows_end(&rows);
+}
+
 /* The view knows everything that was asked for. */
 static void
 say_from_view(struct run *r)
@@ -689,7 +715,9 @@ run_fetch(struct run *r)
 	const struct imap_fetch *w = &r->wish;
 	int status = 1;
 
-	if (!w->needs_details && !w->needs_summary && !w->needs_bytes)
+	if (imap_rows_can(w))
+		say_rows(r);
+	else if (!w->needs_details && !w->needs_summary && !w->needs_bytes)
 		say_from_view(r);
 	else
 		while (status == 1 && stream_error(r->t->s->stream) == 0 &&

@@ -180,6 +180,8 @@ imap_view_modseq(const struct imap_view *v)
 uint64_t
 imap_view_flags(const struct imap_view *v, const struct message_row *row)
 {
+	if (v->recent.from == v->recent.to)
+		return row->flags;
 	return row->flags |
 	    (imap_uids_have(&v->recent, row->uid) ? IMAP_FLAG_RECENT : 0);
 }
@@ -292,7 +294,8 @@ imap_view_told_all(struct imap_view *v, uint32_t from, uint32_t to)
 void
 imap_view_told(struct imap_view *v, uint32_t index)
 {
-	imap_view_told_all(v, index, index + 1);
+	if (v->changed.from < v->changed.to)
+		imap_view_told_all(v, index, index + 1);
 }
 
 bool
