@@ -11,7 +11,8 @@ from harness import (DOMAIN, PASSWORD, Postrider, eventually, message,
                      sasl_plain)
 
 ANN = f"ann@{DOMAIN}"
-ROLES = ("signer", "resolver", "store", "mx", "access", "relay", "metrics")
+ROLES = ("signer", "resolver", "store", "index", "mx", "access", "relay",
+         "metrics")
 
 SETTINGS = """
 smtp { command_timeout = 3s; data_timeout = 3s; }
