@@ -57,6 +57,7 @@ COMMANDS = [[], *(c.split() for c in """run; init; reload; status;
     account forward; account limit; alias add; alias list; alias remove;
     group set; group join; group leave; group list; group remove;
     mask add; mask list; mask kill; mask revive;
+    shared add; shared list; shared remove; acl; acl set; acl remove;
     suppress add; suppress list; suppress remove;
     queue list; queue table; queue show; queue retry; queue flush;
     queue hold; queue release; queue return; queue delete; trace;

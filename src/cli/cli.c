@@ -257,6 +257,22 @@ static const struct command {
 	    "Tell mail clients of this server: /shared/comment, or "
 	    "/shared/admin with a URL to reach you. Without a value it "
 	    "goes." },
+	{ "shared add", "ADDRESS", 1, 1, USUAL, cli_shared_add,
+	    "Make an account whose mailboxes others share: nobody logs in to "
+	    "it, and everybody may send mail to it." },
+	{ "shared list", "[DOMAIN]", 0, 1, USUAL, cli_shared_list,
+	    "List the shared accounts, with how much they hold." },
+	{ "shared remove", "ADDRESS", 1, 1, USUAL, cli_shared_remove,
+	    "Remove a shared account with all its mail." },
+	{ "acl", "ACCOUNT [MAILBOX]", 1, 2, USUAL, cli_acl,
+	    "Show who may do what with a mailbox of an account, or with all "
+	    "of them." },
+	{ "acl set", "ACCOUNT MAILBOX WHO RIGHTS", 4, 4, USUAL, cli_acl_set,
+	    "Say what somebody may do with a mailbox: letters of lrswipkxtea, "
+	    "or +LETTERS or -LETTERS to change them. WHO is an account, "
+	    "$GROUP, anyone, or one of them behind a - to take rights away." },
+	{ "acl remove", "ACCOUNT MAILBOX WHO", 3, 3, USUAL, cli_acl_remove,
+	    "Take somebody out of the list of a mailbox." },
 	{ "index status", "", 0, 0, USUAL, cli_index_status,
 	    "Show how far the search index has come." },
 	{ "index rebuild", "[ACCOUNT [MAILBOX]]", 0, 2, USUAL,
@@ -337,13 +353,22 @@ matches(const struct command *c, int argc, char **argv)
 	return argc > 2 && strcmp(argv[2], blank + 1) == 0 ? 2 : 0;
 }
 
+/* Of "acl" and "acl set" the one that more of the words are. */
 static const struct command *
 find_command(int argc, char **argv, int *used)
 {
-	for (size_t i = 0; i < ARRAY_LEN(commands); i++)
-		if ((*used = matches(&commands[i], argc, argv)) > 0)
-			return &commands[i];
-	return NULL;
+	const struct command *found = NULL;
+
+	*used = 0;
+	for (size_t i = 0; i < ARRAY_LEN(commands); i++) {
+		int n = matches(&commands[i], argc, argv);
+
+		if (n > *used) {
+			found = &commands[i];
+			*used = n;
+		}
+	}
+	return found;
 }
 
 static void

@@ -97,7 +97,7 @@ show_account(const struct cli *cli, const struct directory_row *row)
 		    PRIu64 "  since %s\n", SPAN_ARG(row->name),
 		    row->messages, cli_bytes(row->bytes), row->sent_messages,
 		    cli_time(row->created));
-	targets = show_targets(cli, row, row->flags != 0 ?
+	targets = show_targets(cli, row, (row->flags & 1) != 0 ?
 	    "  keeps, and sends on to" : "  sends on to");
 	return json_pack("{s:o, s:I, s:I, s:o, s:I, s:I, s:o, s:o, s:o, s:b}",
 	    "address", cli_json(row->name), "messages",
@@ -107,7 +107,7 @@ show_account(const struct cli *cli, const struct directory_row *row)
 	    (json_int_t)row->sent_recipients, "max_messages",
 	    json_limit(row->max_messages), "max_recipients",
 	    json_limit(row->max_recipients), "forward", targets, "keeps",
-	    row->targets.n == 0 || row->flags != 0);
+	    row->targets.n == 0 || (row->flags & 1) != 0);
 }
 
 static json_t *

@@ -59,7 +59,8 @@ cli_command cli_init, cli_domain_add, cli_domain_list, cli_domain_remove,
     cli_backup, cli_restore, cli_check, cli_check_store, cli_check_domain,
     cli_dns, cli_dkim_list, cli_dkim_rotate, cli_reload,
     cli_tls_report, cli_index_status, cli_index_rebuild, cli_quota, cli_quota_set, cli_annotation_list,
-    cli_annotation_set;
+    cli_annotation_set, cli_shared_add, cli_shared_list, cli_shared_remove,
+    cli_acl, cli_acl_set, cli_acl_remove;
 
 /* -- cli_store.c ------------------------------------------------------------ */
 /* Reach the store. EX_OK, or a status after saying why. */

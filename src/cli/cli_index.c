@@ -110,7 +110,7 @@ rebuild_account(struct cli *cli, const char *address)
 	status = cli_result(reply.result, address);
 	rows = (struct cursor){ .rest = reply.rows.bytes };
 	while (status == EX_OK && mailbox_row_get(&rows, &row) == 1)
-		if (row.mailbox != 0)
+		if (row.mailbox != 0 && row.place == PLACE_OWN)
 			status = rebuild_mailbox(&m, row.mailbox, address);
 	blob_release(&reply.rows);
 	return status;

@@ -463,7 +463,8 @@ export_all(struct export *x, int top)
 	blob_release(&reply.rows);
 	rows = (struct cursor){ .rest = text_span(&kept) };
 	while (status == EX_OK && mailbox_row_get(&rows, &row) == 1)
-		if (row.mailbox != 0 && (x->cli->mailbox == NULL ||
+		if (row.mailbox != 0 && row.place == PLACE_OWN &&
+		    (x->cli->mailbox == NULL ||
 		    span_is(row.name, x->cli->mailbox)))
 			status = export_mailbox(x, top, row.name, row.mailbox);
 	text_free(&kept);

@@ -47,7 +47,7 @@ source_has(const struct imap_task *t, const struct imap_source *source,
 	case IMAP_SOURCE_INBOXES:
 		return span_is(row->name, "INBOX");
 	case IMAP_SOURCE_PERSONAL:
-		return true;
+		return row->place == PLACE_OWN;
 	case IMAP_SOURCE_SUBSCRIBED:
 		return row->subscribed != 0;
 	case IMAP_SOURCE_SUBTREE:
@@ -73,7 +73,8 @@ read_targets(struct imap_task *t, const struct imap_source *sources,
 
 		while (s != NULL && !source_has(t, s, &row))
 			s = s->next;
-		if (s == NULL || row.mailbox == 0)
+		if (s == NULL || row.mailbox == 0 ||
+		    (row.rights & RIGHT_READ) == 0)
 			continue;
 		if (out->count == most)
 			return -1;
