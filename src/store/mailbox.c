@@ -42,6 +42,7 @@ static void
 unload(struct mailbox *mb)
 {
 	table_free(&mb->table);
+	digest_unload(mb);
 	map_free(&mb->delivered);
 	mb->finished_count = 0;
 	mb->tail_bytes = 0;
@@ -296,10 +297,14 @@ mailbox_enter_any(struct mailboxes *m, uint64_t id, struct mailbox **out)
 {
 	struct mailbox *mb = (struct mailbox *)shelf_take(m->open, id);
 	enum result result = RESULT_OK;
+	bool was_loaded;
 
 	pthread_mutex_lock(&mb->lock);
-	if (!mb->loaded)
+	was_loaded = mb->loaded;
+	if (!was_loaded)
 		result = mailbox_read(mb, NULL);
+	if (!was_loaded && result == RESULT_OK)
+		digest_load(mb);
 	*out = mb;
 	if (result != RESULT_OK)
 		mailbox_leave(out);
@@ -595,6 +600,20 @@ put_sums(struct batch *b, const struct table *t, const struct change *changes,
 	text_free(&record);
 }
 
+int
+mailbox_put_sums(struct mailbox *mb)
+{
+	struct batch *b = mailbox_batch(mb);
+	int status;
+
+	put_sums(b, &mb->table, &(struct change){ .kind = CHANGE_ADD }, 1);
+	status = mailbox_commit(mb, b, NULL);
+	batch_free(&b);
+	if (status == 1)
+		quota_mailbox_changed(mb);
+	return status;
+}
+
 enum result
 mailbox_make(struct mailbox *mb, struct batch *b, struct change *changes,
     size_t count, ticket_t *ticket)
@@ -620,6 +639,10 @@ mailbox_make(struct mailbox *mb, struct batch *b, struct change *changes,
 	mailbox_delivery_swept(mb);
 	for (size_t i = 0; i < count; i++) {
 		table_apply(&mb->table, &changes[i]);
+		if (changes[i].kind == CHANGE_ADD)
+			digest_added(mb);
+		if (changes[i].kind == CHANGE_EXPUNGE)
+			digest_gone(mb, &changes[i].uids);
 		if (changes[i].kind != CHANGE_FLAGS &&
 		    changes[i].kind != CHANGE_SEEN)
 			mb->structural = done;

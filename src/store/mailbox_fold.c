@@ -220,6 +220,10 @@ mailbox_rewrite(struct mailbox *mb, struct span damaged)
 	struct cursor c = { .rest = damaged };
 	struct fold f;
 
+	/* Uids may be others afterwards. */
+	if (digest_forget(mb->owner->store->engine, mailbox_id(mb)) < 0)
+		return -1;
+	digest_unload(mb);
 	fold_begin(&f, mb);
 	while (c.rest.n > 0)
 		batch_delete(f.batch, get_bytes(&c, ENGINE_KEY_MAX));

@@ -171,6 +171,9 @@ replay_remove(const struct replay *r, const struct intent *intent)
 	result = unlink_all(mb);
 	if (result == RESULT_OK)
 		result = index_forget(r->m->store, intent->source);
+	if (result == RESULT_OK && digest_forget(r->m->store->engine,
+	    intent->source) < 0)
+		result = RESULT_TEMPORARY;
 	if (result == RESULT_OK && engine_drop_partition(r->m->store->engine,
 	    (struct partition){ PARTITION_MAILBOX, intent->source },
 	    NULL) < 0)

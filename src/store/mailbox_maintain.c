@@ -62,6 +62,8 @@ walk_accounts(struct mailboxes *m)
 		else if (intents_left(m, m->walk))
 			work_on_account(m, m->walk);
 	}
+	if (!m->digests_walked)
+		m->digests_walked = !digest_walk(m, &m->digest_walk);
 	pthread_mutex_unlock(&m->walk_lock);
 }
 
@@ -83,6 +85,8 @@ mailboxes_maintain(struct mailboxes *m)
 	for (size_t i = 0; i < n; i++) {
 		if (work[i].kind == WORK_INTENTS)
 			work_on_account(m, work[i].id);
+		else if (work[i].kind == WORK_DIGEST)
+			digest_make(m, work[i].id);
 		else
 			work_on_mailbox(m, &work[i]);
 	}

@@ -14,6 +14,7 @@
 #include "base/map.h"
 #include "store/acl.h"
 #include "store/cache.h"
+#include "store/digest.h"
 #include "ipc/serve.h"
 #include "store/mailbox_table.h"
 #include "store/names_record.h"
@@ -33,6 +34,8 @@ struct mailboxes {
 	pthread_mutex_t walk_lock;	/* held by who walks */
 	uint64_t walk;			/* accounts up to this were looked at */
 	bool walked;
+	uint64_t digest_walk;		/* the same, of mailboxes */
+	bool digests_walked;
 	pthread_mutex_t shares_lock;	/* held by who writes the index */
 	struct cache *access;		/* account mailbox: owner, rights */
 };
@@ -54,6 +57,7 @@ struct mailbox {
 	bool own_seen;			/* theirs; all three until it is left */
 	size_t tail_bytes;
 	struct table table;
+	struct digest digest;
 	struct map *delivered;		/* queue ids with a marker; or NULL */
 	struct token *finished;		/* markers that may go */
 	size_t finished_count, finished_room;
@@ -88,6 +92,8 @@ enum result mailbox_make(struct mailbox *, struct batch *, struct change *,
 enum result mailbox_format(struct mailboxes *, uint64_t id, uint64_t account,
     uint32_t uidvalidity);
 
+/* Write down what there is in it, anew. 1, -1. */
+int mailbox_put_sums(struct mailbox *);
 /* Messages and bytes of it, read anew and without any lock. 1, -1. */
 int mailbox_count(struct mailboxes *, uint64_t id, uint64_t *messages,
     uint64_t *bytes);
@@ -396,7 +402,7 @@ enum result view_changes(const struct mailbox *, uint64_t since,
 
 /* ---- mailbox_maintain.c: what can wait ------------------------------- */
 
-enum work_kind { WORK_FOLD, WORK_SWEEP, WORK_INTENTS };
+enum work_kind { WORK_FOLD, WORK_SWEEP, WORK_INTENTS, WORK_DIGEST };
 struct work {
 	enum work_kind kind;
 	uint64_t id;			/* mailbox; for intents account */

@@ -15,6 +15,7 @@ enum {
 	DETAILS_ROWS = 4096,
 	BODIES_BYTES = 32 << 20,	/* of one answer, whatever is asked */
 	BODY_SHARED = 256 << 10,	/* longer ones go as a file */
+	SHARE_AT_ONCE = 256 << 10,	/* written to one; stays in the cache */
 };
 
 /* ---- the body -------------------------------------------------------- */
@@ -99,6 +100,85 @@ verb_message_body(void *arg, const struct caller *caller,
 		reply->result = mailboxes_durable(store->mailboxes, ticket);
 }
 
+/* ---- answers of any size ---------------------------------------------- */
+
+/*
+ * What an answer carries: small, it goes along; large, through a file that
+ * is written as it comes, so that little is ever held and nothing is copied
+ * twice.
+ */
+struct share {
+	struct text text;		/* not yet written */
+	uint64_t written;
+	int fd;				/* -1: none yet */
+	int error;
+};
+
+static void
+share_begin(struct share *s)
+{
+	*s = (struct share){ .text = TEXT_INIT(0), .fd = -1 };
+}
+
+static uint64_t
+share_size(const struct share *s)
+{
+	return s->written + s->text.n;
+}
+
+static void
+share_write(struct share *s)
+{
+	struct span left = text_span(&s->text);
+
+	if (s->fd < 0)
+		s->fd = memfd_create("answer", MFD_CLOEXEC |
+		    MFD_ALLOW_SEALING);
+	while (left.n > 0 && s->error == 0) {
+		ssize_t n = write(s->fd, left.p, left.n);
+
+		if (n > 0)
+			left = span_from(left, (size_t)n);
+		else if (errno != EINTR)
+			s->error = errno;
+	}
+	s->written += s->text.n;
+	text_clear(&s->text);
+}
+
+static void
+share_flush(struct share *s)
+{
+	if (s->text.n >= SHARE_AT_ONCE)
+		share_write(s);
+}
+
+static enum result
+share_end(struct share *s, struct arena *arena, struct blob *out)
+{
+	enum result result = RESULT_OK;
+	struct span bytes;
+
+	if (s->fd < 0 && s->text.n <= BLOB_INLINE_MAX) {
+		bytes = arena_dup(arena, text_span(&s->text));
+		*out = BLOB_OF(bytes);
+		text_free(&s->text);
+		return bytes.p != NULL ? RESULT_OK : RESULT_TEMPORARY;
+	}
+	share_write(s);
+	text_free(&s->text);
+	if (s->error == 0 && fcntl(s->fd, F_ADD_SEALS, F_SEAL_SHRINK |
+	    F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL) == 0) {
+		*out = (struct blob){ .fd = s->fd,
+		    .bytes = { NULL, s->written } };
+	} else {
+		if (s->fd >= 0)
+			close(s->fd);
+		result = RESULT_TEMPORARY;
+	}
+	return result;
+}
+
 /* ---- details --------------------------------------------------------- */
 
 /* Copies of the first rows of the set; *next is the uid behind them, or 0. */
@@ -151,42 +231,57 @@ pick_rows(struct store *store, const struct grant *grant, uint64_t mailbox,
 	return result;
 }
 
-/* 1, 0 the answer has no room for it, -1. */
+/* 1, 0 the answer has no room for it. */
 static int
-put_detail(struct engine *engine, const struct row *row, bool with_summary,
-    struct arena *scratch, struct text *out)
+put_detail(const struct row *row, struct span summary, struct share *out)
 {
 	struct message_detail detail = {
 		.uid = row->uid, .save_date = row->save_date,
-		.thread = row->thread,
+		.thread = row->thread, .summary = summary,
 	};
 
-	memcpy(detail.email.b, row->body.b, sizeof(detail.email.b));
-	arena_reset(scratch);
-	/* Gone meanwhile, or never made: then it is not known. */
-	if (with_summary && engine_body_summary(engine, row->body, scratch,
-	    &detail.summary) < 0)
-		detail.summary = SPAN_EMPTY;
-	if (out->n > 0 && out->n + detail.summary.n + 64 > DETAILS_BYTES)
+	if (share_size(out) > 0 &&
+	    share_size(out) + summary.n + 64 > DETAILS_BYTES)
 		return 0;
-	message_detail_put(out, &detail);
+	memcpy(detail.email.b, row->body.b, sizeof(detail.email.b));
+	message_detail_put(&out->text, &detail);
+	share_flush(out);
 	return 1;
 }
 
+/* A uid of each page that was to be read and could not. */
 static void
-put_details(struct engine *engine, const struct row *rows, size_t n,
-    bool with_summary, struct text *out, uint32_t *next)
+note_missed(struct store *store, uint64_t mailbox, const struct uids *missed)
 {
-	struct arena *scratch = arena_new(256 << 10);
+	struct mailbox *mb;
+
+	if (missed->n == 0 || mailbox_enter_any(store->mailboxes, mailbox,
+	    &mb) != RESULT_OK)
+		return;
+	for (size_t i = 0; i < missed->n; i++)
+		digest_changed(mb, missed->at[i].first);
+	mailbox_leave(&mb);
+}
+
+static void
+put_details(struct store *store, const struct message_details_request *req,
+    const struct row *rows, size_t n, struct share *out, uint32_t *next)
+{
+	struct digest_reader *digests = digest_open(store->engine,
+	    req->mailbox, rows, n);
+	struct span summary = SPAN_EMPTY;
 
 	for (size_t i = 0; i < n; i++) {
-		if (put_detail(engine, &rows[i], with_summary, scratch,
-		    out) == 0) {
+		if (req->with_summary != 0 &&
+		    digest_next(digests, i, &summary) != 1)
+			summary = SPAN_EMPTY;
+		if (put_detail(&rows[i], summary, out) == 0) {
 			*next = rows[i].uid;
 			break;
 		}
 	}
-	arena_free(&scratch);
+	note_missed(store, req->mailbox, digest_missed(digests));
+	digest_close(&digests);
 }
 
 void
@@ -196,22 +291,17 @@ verb_message_details(void *arg, const struct caller *caller,
 {
 	struct store *store = arg;
 	struct row *rows;
-	struct text out = TEXT_INIT(0);
-	struct span details;
+	struct share share;
 	size_t n;
 
 	(void)caller;
 	reply->result = pick_rows(store, &req->grant, req->mailbox,
 	    req->uids.bytes, &rows, &n, &reply->next);
 	if (reply->result == RESULT_OK) {
-		put_details(store->engine, rows, n, req->with_summary != 0,
-		    &out, &reply->next);
-		details = arena_dup(arena, text_span(&out));
-		reply->details = BLOB_OF(details);
-		if (details.p == NULL)
-			reply->result = RESULT_TEMPORARY;
+		share_begin(&share);
+		put_details(store, req, rows, n, &share, &reply->next);
+		reply->result = share_end(&share, arena, &reply->details);
 	}
-	text_free(&out);
 	free(rows);
 }
 
@@ -220,7 +310,7 @@ verb_message_details(void *arg, const struct caller *caller,
 /* Until `limit` bytes are reached; those that are gone are passed over. */
 static int
 put_bodies(struct engine *engine, const struct row *rows, size_t n,
-    uint64_t limit, struct text *out)
+    uint64_t limit, struct share *out)
 {
 	struct text data = TEXT_INIT(0);
 	struct message_bytes bytes;
@@ -228,7 +318,8 @@ put_bodies(struct engine *engine, const struct row *rows, size_t n,
 
 	limit = MIN(limit, BODIES_BYTES);
 	for (size_t i = 0; i < n && status >= 0; i++) {
-		if (out->n + rows[i].size > limit && out->n > 0)
+		if (share_size(out) + rows[i].size > limit &&
+		    share_size(out) > 0)
 			break;
 		if (rows[i].size > BODIES_BYTES)
 			continue;
@@ -238,7 +329,8 @@ put_bodies(struct engine *engine, const struct row *rows, size_t n,
 		bytes = (struct message_bytes){ .uid = rows[i].uid,
 			.data = text_span(&data) };
 		if (status == 1)
-			message_bytes_put(out, &bytes);
+			message_bytes_put(&out->text, &bytes);
+		share_flush(out);
 	}
 	text_free(&data);
 	return status < 0 ? -1 : 1;
@@ -250,9 +342,9 @@ verb_message_bodies(void *arg, const struct caller *caller,
     struct message_bodies_reply *reply)
 {
 	struct store *store = arg;
+	struct share share;
 	struct row *rows;
-	struct text out = TEXT_INIT(0);
-	struct span bodies;
+	enum result result;
 	uint32_t next;
 	size_t n;
 
@@ -260,14 +352,14 @@ verb_message_bodies(void *arg, const struct caller *caller,
 	reply->result = pick_rows(store, &req->grant, req->mailbox,
 	    req->uids.bytes, &rows, &n, &next);
 	if (reply->result == RESULT_OK) {
-		if (put_bodies(store->engine, rows, n, req->limit, &out) != 1)
+		share_begin(&share);
+		if (put_bodies(store->engine, rows, n, req->limit,
+		    &share) != 1)
 			reply->result = result_of_errno();
-		bodies = arena_dup(arena, text_span(&out));
-		reply->bodies = BLOB_OF(bodies);
-		if (bodies.p == NULL)
-			reply->result = RESULT_TEMPORARY;
+		result = share_end(&share, arena, &reply->bodies);
+		if (reply->result == RESULT_OK)
+			reply->result = result;
 	}
-	text_free(&out);
 	free(rows);
 }
 
@@ -308,4 +400,8 @@ verb_summary_save(void *arg, const struct caller *caller,
 	if (reply->result == RESULT_OK)
 		reply->result = keep_summary(store->engine, &row,
 		    req->summary.bytes, arena);
+	if (reply->result == RESULT_OK)
+		note_missed(store, req->mailbox, &(struct uids){
+		    .at = &(struct uid_range){ .first = req->uid,
+		    .last = req->uid }, .n = 1 });
 }

@@ -24,6 +24,7 @@ enum partition_kind {
 	PARTITION_TLSRPT = 9,		/* id: day. counts for TLS reports */
 	PARTITION_SHARES = 10,		/* id 0. who shares what with whom */
 	PARTITION_INDEX = 11,		/* id: mailbox. segments of its index */
+	PARTITION_DIGEST = 12,		/* id: mailbox. pages of summaries */
 };
 
 /*
@@ -106,6 +107,11 @@ enum tlsrpt_key {			/* tlsrpt.c */
 enum index_key {			/* index_record.c */
 	INDEX_SEGMENT = 's',		/* segment: its body, what it tells of */
 	INDEX_SETTLED = 'v',		/* version of the mailbox that is indexed */
+};
+
+enum digest_key {			/* digest.c */
+	DIGEST_HEAD = 'h',		/* up to which uid, and modseq */
+	DIGEST_PAGE = 'p',		/* uid: summaries from it on */
 };
 
 enum { STORE_FORMAT = 1 };

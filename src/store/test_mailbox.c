@@ -469,7 +469,7 @@ test_details_in_parts(void **state)
 		verb_message_details(&f->store, &tester, f->arena, &req,
 		    &reply);
 		assert_int_equal(reply.result, RESULT_OK);
-		c.rest = reply.details.bytes;
+		c.rest = blob_bytes(f, &reply.details);
 		while (message_detail_get(&c, &detail) == 1)
 			assert_int_equal(detail.uid, expected++);
 		range.first = reply.next;

@@ -7,6 +7,7 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 const struct caller tester = { .role = ACCESS, .instance = 1, .link = 1 };
 
@@ -422,6 +423,20 @@ deliver(struct fixture *f, uint64_t account, const struct token *queue,
 	if (result == RESULT_OK && engine_sync(f->engine, ticket) != 1)
 		return RESULT_TEMPORARY;
 	return result;
+}
+
+struct span
+blob_bytes(struct fixture *f, struct blob *b)
+{
+	char *p = arena_alloc(f->arena, b->bytes.n + 1);
+
+	if (b->fd < 0)
+		return b->bytes;
+	assert_non_null(p);
+	assert_int_equal(pread(b->fd, p, b->bytes.n, 0), b->bytes.n);
+	assert_int_equal(close(b->fd), 0);
+	b->fd = -1;
+	return span_of(p, b->bytes.n);
 }
 
 const char *

@@ -74,6 +74,8 @@ struct copied copy(struct fixture *, uint64_t from, const char *uids,
 void copied_free(struct copied *);
 enum result deliver(struct fixture *, uint64_t account,
     const struct token *queue, const char *body);
+/* What an answer carries, in the arena; its file is closed. */
+struct span blob_bytes(struct fixture *, struct blob *);
 /* The body's bytes, or NULL: RESULT_NOT_FOUND. In the arena. */
 const char *body_of(struct fixture *, uint64_t mailbox, uint32_t uid);
 
