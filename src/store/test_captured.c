@@ -376,6 +376,82 @@ names_of_another(void **state)
 	assert_int_equal(store_ids(s->f.store), ids);
 }
 
+#define BOBS "Other Users/bob@example.test/"
+
+/* By the name under which it would be seen, if it were shared. */
+static void
+shared_names_of_another(void **state)
+{
+	struct siege *s = *state;
+	const struct grant *grant = &s->anns;
+	uint64_t ids = store_ids(s->f.store);
+
+	ASK(mailbox_find, RESULT_NOT_FOUND, .name = SPAN(BOBS "INBOX"));
+	ASK(mailbox_create, RESULT_NOT_FOUND, .token = token_new(),
+	    .name = SPAN(BOBS "Planted"));
+	ASK(mailbox_create, RESULT_NOT_FOUND, .token = token_new(),
+	    .name = SPAN(BOBS "INBOX/Planted"));
+	ASK(mailbox_delete, RESULT_NOT_FOUND, .name = SPAN(BOBS "Sent"));
+	ASK(mailbox_rename, RESULT_NOT_FOUND, .from = SPAN(BOBS "Sent"),
+	    .to = SPAN(BOBS "Gone"));
+	ASK(mailbox_rename, RESULT_INVALID, .from = SPAN("Sent"),
+	    .to = SPAN(BOBS "Planted"));
+	ASK(acl_get, RESULT_NOT_FOUND, .mailbox = SPAN(BOBS "INBOX"));
+	ASK(acl_set, RESULT_NOT_FOUND, .mailbox = SPAN(BOBS "INBOX"),
+	    .identifier = SPAN("ann@example.test"), .rights = RIGHTS_ALL);
+	ASK(acl_rights, RESULT_NOT_FOUND, .mailbox = SPAN(BOBS "INBOX"),
+	    .identifier = SPAN("ann@example.test"));
+	ASK(sender_check, RESULT_DENIED, .address =
+	    SPAN("bob@example.test"));
+	assert_int_equal(store_ids(s->f.store), ids);
+}
+
+/* Who was let in to read does nothing else, and not for longer. */
+static void
+more_than_was_granted(void **state)
+{
+	struct siege *s = *state;
+	const struct grant *grant = &s->bobs;
+	uint64_t box = s->bobs_inbox;
+	struct span body;
+
+	send_to_both(s);
+	ASK(acl_set, RESULT_OK, .mailbox = SPAN("INBOX"),
+	    .identifier = SPAN("ann@example.test"),
+	    .rights = RIGHT_LOOKUP | RIGHT_READ);
+	grant = &s->anns;
+	ASK(mailbox_open, RESULT_OK, .mailbox = box);
+	ASK(message_append, RESULT_FORBIDDEN, .mailbox = box,
+	    .token = token_new(), .body = BLOB_OF(SPAN("planted")));
+	ASK(message_store, RESULT_FORBIDDEN, .mailbox = box,
+	    .uids = every_uid(s), .mode = STORE_SET, .flags = FLAG_DELETED,
+	    .unchanged_since = UINT64_MAX);
+	ASK(message_expunge, RESULT_FORBIDDEN, .mailbox = box,
+	    .uids = every_uid(s));
+	ASK(message_copy, RESULT_FORBIDDEN, .mailbox = s->anns_inbox,
+	    .token = token_new(), .uids = every_uid(s), .target = box);
+	ASK(message_copy, RESULT_FORBIDDEN, .mailbox = box,
+	    .token = token_new(), .uids = every_uid(s), .move = 1,
+	    .target = s->anns_inbox);
+	ASK(mailbox_create, RESULT_FORBIDDEN, .token = token_new(),
+	    .name = SPAN(BOBS "INBOX/Planted"));
+	ASK(mailbox_delete, RESULT_FORBIDDEN, .name = SPAN(BOBS "INBOX"));
+	ASK(acl_set, RESULT_FORBIDDEN, .mailbox = SPAN(BOBS "INBOX"),
+	    .identifier = SPAN("ann@example.test"), .rights = RIGHTS_ALL);
+	ASK(acl_get, RESULT_FORBIDDEN, .mailbox = SPAN(BOBS "INBOX"));
+	ASK(sender_check, RESULT_DENIED, .address =
+	    SPAN("bob@example.test"));
+	/* The others of the same account are as far as before. */
+	ASK(mailbox_find, RESULT_NOT_FOUND, .name = SPAN(BOBS "Sent"));
+	grant = &s->bobs;
+	ASK(acl_set, RESULT_OK, .mailbox = SPAN("INBOX"),
+	    .identifier = SPAN("ann@example.test"), .rights = 0);
+	ask_for_mailbox(s, &s->anns, s->anns_inbox, box, RESULT_NOT_FOUND);
+	assert_int_equal(messages_of(&s->f, s->bob), 1);
+	read_body(s, &s->bobs, box, 1, &body);
+	assert_true(span_is(body, letter));
+}
+
 /* A body has one id for all who received it, and both are told it. */
 static void
 tokens_like_the_id_of_a_body(void **state)
@@ -1221,6 +1297,8 @@ main(void)
 		ATTACK(grants_of_another_store),
 		ATTACK(mailboxes_of_another),
 		ATTACK(names_of_another),
+		ATTACK(shared_names_of_another),
+		ATTACK(more_than_was_granted),
 		ATTACK(tokens_like_the_id_of_a_body),
 		ATTACK(tokens_of_the_queue),
 		ATTACK(summaries_that_others_see),
