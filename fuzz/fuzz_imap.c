@@ -26,7 +26,8 @@ check_words(struct span input, struct arena *a)
 {
 	typedef bool parser_fn(struct imap_parser *, struct span *);
 	static parser_fn *const parsers[] = { imap_parse_tag, imap_parse_atom,
-	    imap_parse_astring, imap_parse_string, imap_parse_nstring,
+	    imap_parse_astring, imap_parse_string, imap_parse_string8,
+	    imap_parse_nstring,
 	    imap_parse_pattern };
 	struct span out;
 
@@ -70,12 +71,43 @@ check_names(struct span input, struct arena *a)
 {
 	struct span name, again;
 
+	if (imap_name_decode_utf8(input, a, &name) == 1) {
+		must(imap_name_decode_utf8(name, a, &again) == 1);
+		must(span_eq(name, again));
+	}
 	if (imap_name_decode(input, a, &name) != 1)
 		return;
 	must(imap_name_decode(imap_name_encode(name, a), a, &again) == 1);
 	must(span_eq(name, again));
 	if (input.n <= IMAP_PATTERN_MAX)
 		must(imap_pattern_matches(SPAN("*"), input));
+}
+
+static bool (*const searches[])(struct imap_parser *,
+    struct imap_search_command *) = {
+	imap_parse_search, imap_parse_sort, imap_parse_thread,
+	imap_parse_esearch,
+};
+
+/* What RETURN and the keys promise each other. */
+static void
+check_search(struct imap_search_command *search, struct arena *a)
+{
+	struct imap_set set;
+
+	must((search->returns & IMAP_RETURN_PARTIAL) == 0 ||
+	    (search->partial.first > 0 &&
+	    search->partial.first <= search->partial.last));
+	must((search->returns & IMAP_RETURN_RELEVANCY) == 0 ||
+	    search->has_fuzzy);
+	if (imap_search_prepare(search->root, search->charset,
+	    IMAP_UNICODE_CASEMAP, a) == 1)
+		(void)imap_search_needs(search->root);
+	set = search->root->list->set;
+	if (imap_set_settle(&set, 9, a))
+		for (uint32_t n = 0; n < 20; n++)
+			must(imap_set_has(&set, n, 9) == imap_set_has(
+			    &search->root->list->set, n, 9));
 }
 
 static void
@@ -89,12 +121,13 @@ check_commands(struct span input, struct arena *a)
 		must(fetch.count > 0 && fetch.shows_uid);
 	else
 		must(p.hint != NULL);
-	p = imap_parser(input, a);
-	if (!imap_parse_search(&p, &search))
-		must(p.hint != NULL);
-	else if (imap_search_prepare(search.root, search.charset,
-	    IMAP_UNICODE_CASEMAP, a) == 1)
-		(void)imap_search_needs(search.root);
+	for (size_t i = 0; i < ARRAY_LEN(searches); i++) {
+		p = imap_parser(input, a);
+		if (!searches[i](&p, &search))
+			must(p.hint != NULL);
+		else
+			check_search(&search, a);
+	}
 }
 
 int

@@ -22,7 +22,7 @@
 #include "ipc/serve.h"
 #include "ipc/wire.h"
 
-enum { TOY_MAX = 32, LARGE = 3 << 20, QUIET_TURNS = 20 };
+enum { TOY_MAX = 32, LARGE = 3 << 20, QUIET_TURNS = 60 };
 
 /* -- the store ---- */
 
@@ -46,6 +46,7 @@ static struct {
 	bool forgetful;			/* changes are never complete */
 	bool slow_details;		/* one at a time */
 	unsigned bodies;		/* message_body calls */
+	struct text came;		/* by APPEND */
 	struct server *server;
 } toy;
 
@@ -268,7 +269,38 @@ HANDLER(summary_save)
 	UNUSED();
 }
 
+/* Of messages that come only the bytes are kept. */
+HANDLER(message_append)
+{
+	UNUSED();
+	text_add(&toy.came, request->body.bytes);
+	text_char(&toy.came, '|');
+	reply->uidvalidity = 7;
+	reply->uid = 9;
+}
+
+HANDLER(message_put)
+{
+	UNUSED();
+	text_add(&toy.came, request->bodies.bytes);
+	text_char(&toy.came, '|');
+	reply->uidvalidity = 7;
+	reply->uid = 20;
+}
+
+HANDLER(url_fetch)
+{
+	UNUSED();
+	reply->size = 5;
+	reply->data = BLOB_OF(span_sub(SPAN("piece"), (size_t)request->from,
+	    2));
+	reply->result = span_ends(request->url, SPAN(";UID=1")) ? RESULT_OK
+	    : RESULT_NOT_FOUND;
+}
+
 static const struct handlers toy_handlers = {
+	.message_append = toy_message_append, .message_put = toy_message_put,
+	.url_fetch = toy_url_fetch,
 	.sasl_start = toy_sasl_start, .mailbox_list = toy_mailbox_list,
 	.mailbox_find = toy_mailbox_find,
 	.mailbox_open = toy_mailbox_open, .mailbox_close = toy_mailbox_close,
@@ -321,6 +353,7 @@ open_bench(void **state)
 
 	(void)state;
 	memset(&toy, 0, sizeof(toy));
+	toy.came = TEXT_INIT(0);
 	toy.uidnext = 1;
 	toy.modseq = 1;
 	settings_default(&settings);
@@ -357,6 +390,7 @@ close_bench(void **state)
 	(void)state;
 	pump(NULL);
 	assert_int_equal(session_count(&imap_service), 0);
+	text_free(&toy.came);
 	server_free(&toy.server);
 	link_free(&store_link);
 	loop_close();
@@ -428,11 +462,18 @@ static const char script[] =
     "g NONSENSE {5+}\r\nhello {3+}\r\nabc\r\n"
     "h STORE 1 FLAGS ()\r\n"
     "i IDLE\r\nDONE\r\n"
-    "j LOGOUT\r\n";
+    "j APPEND {5+}\r\nINBOX (\\Seen) {8+}\r\nA: one\r\n\r\n"
+    "k APPEND INBOX {3+}\r\nA:\r (\\Flagged Key) ~{3+}\r\nB:\r "
+    "UTF8 (~{3+}\r\nC:\r)\r\n"
+    "l APPEND INBOX CATENATE (TEXT {3+}\r\nabc URL {7+}\r\n/;UID=1 URL "
+    "\"/x/;UID=1\" TEXT ~{1+}\r\nz) {4+}\r\nlast\r\n"
+    "m APPEND INBOX CATENATE (URL {7+}\r\n/;UID=2 TEXT {3+}\r\nabc)\r\n"
+    "n LOGOUT\r\n";
 
 static void
 converse(struct client *c, size_t cut)
 {
+	text_clear(&toy.came);
 	client_open(c);
 	say(c, span_sub(span_str(script), 0, cut));
 	say(c, span_from(span_str(script), cut));
@@ -457,12 +498,20 @@ test_every_split(void **state)
 	    "Subject: two\r\n\r\nsecond\r\n)\r\ne OK Fetched\r\n"
 	    "* SEARCH 2\r\nf OK Searched\r\ng BAD Unknown command\r\n"
 	    "h NO The mailbox is open for reading only\r\n"
-	    "+ idling\r\ni OK Idle ended\r\n* BYE Logging out\r\n"
-	    "j OK Logged out\r\n"));
+	    "+ idling\r\ni OK Idle ended\r\n"
+	    "j OK [APPENDUID 7 9] Message appended\r\n"
+	    "k NO [CANNOT] ENABLE UTF8=ACCEPT comes first\r\n"
+	    "l OK [APPENDUID 7 20:21] Messages appended\r\n"
+	    "m NO [BADURL /;UID=2] That URL cannot be fetched\r\n"
+	    "* BYE Logging out\r\nn OK Logged out\r\n"));
+	assert_true(span_is(text_span(&toy.came),
+	    "A: one\r\n|abcpiecepiecezlast|"));
 	for (size_t cut = 1; cut < sizeof(script) - 1; cut++) {
 		converse(&split, cut);
 		text_char(&split.got, '\0');
 		assert_string_equal(split.got.p, whole.got.p);
+		assert_true(span_is(text_span(&toy.came),
+		    "A: one\r\n|abcpiecepiecezlast|"));
 		client_close(&split);
 	}
 	client_close(&whole);
