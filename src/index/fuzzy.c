@@ -323,7 +323,7 @@ begin(struct search *s)
 		struct segment *g = s->segments[i];
 
 		s->damaged = i;
-		if (segment_need_documents(g) != 1)
+		if (segment_need_terms(g, looked_at[s->field]) != 1)
 			return -1;
 		for (uint32_t n = 0; n < g->documents; n++)
 			words += document_words(segment_document(g,

@@ -215,7 +215,7 @@ query_segment(struct segment *s, enum index_field field, struct span needle,
 	struct query q = { s, field };
 	struct run t;
 	size_t at = 0;
-	int status = segment_need_documents(s);
+	int status = segment_need_terms(s, wishes[field].fields);
 
 	if (status != 1)
 		return -1;

@@ -72,6 +72,22 @@ segment_need_documents(struct segment *s)
 	return need(s, &s->document_table, 1);
 }
 
+int
+segment_need_terms(struct segment *s, unsigned fields)
+{
+	struct segment_range ranges[1 + 2 * SEGMENT_FIELDS];
+	size_t n = 0;
+
+	ranges[n++] = s->document_table;
+	for (size_t i = 0; i < SEGMENT_FIELDS; i++)
+		if ((fields & 1u << i) != 0)
+			ranges[n++] = s->fields[i].terms;
+	for (size_t i = 0; i < SEGMENT_FIELDS; i++)
+		if ((fields & 1u << i) != 0)
+			ranges[n++] = s->fields[i].blocks;
+	return need(s, ranges, n);
+}
+
 struct document
 segment_document(const struct segment *s, uint32_t place)
 {

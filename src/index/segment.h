@@ -4,11 +4,12 @@
  *
  *	head		counts, and where the sections below begin
  *	documents	6 bytes each: uid, flags, length
- *	for each field:
- *	    terms	"\nTERM\nTERM\n...", sorted bytewise: no term holds \n
- *	    blocks	of BLOCK_TERMS terms: where its first term and its
- *			first posting list begin
- *	    postings	for each term, in order: a length, and the documents
+ *	terms		of each field: "\nTERM\nTERM\n...", sorted bytewise; no
+ *			term holds \n
+ *	blocks		of each field: of BLOCK_TERMS terms, where the first
+ *			of them and its posting list begin
+ *	postings	of each field: for each term, in order, a length and
+ *			the documents
  *
  * Numbers are little-endian; in postings they have seven bits a byte. A
  * segment that is read may hold anything at all: whatever is wrong in it
@@ -100,6 +101,8 @@ struct segment {
 int  segment_open(struct segment *);
 /* The table of documents is there: 1, -1. Then by their place. */
 int  segment_need_documents(struct segment *);
+/* And the dictionaries of these fields (bits), all at once. 1, -1. */
+int  segment_need_terms(struct segment *, unsigned fields);
 struct document segment_document(const struct segment *, uint32_t place);
 /* Every uid is higher than the one before. 1, -1. */
 int  segment_check_documents(struct segment *);

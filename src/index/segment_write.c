@@ -122,6 +122,26 @@ segment_write_posting(struct segment_writer *w, uint32_t document,
 	w->next = document + 1;
 }
 
+/* Where the sections of one kind begin, which lie one behind the other. */
+struct kinds { uint64_t terms, blocks, postings, end; };
+
+static struct kinds
+place_kinds(const struct segment_writer *w)
+{
+	struct kinds k = { .terms = SEGMENT_HEAD + w->documents.n };
+
+	k.blocks = k.terms;
+	for (size_t i = 0; i < SEGMENT_FIELDS; i++)
+		k.blocks += w->sections[i].terms.n;
+	k.postings = k.blocks;
+	for (size_t i = 0; i < SEGMENT_FIELDS; i++)
+		k.postings += w->sections[i].blocks.n;
+	k.end = k.postings;
+	for (size_t i = 0; i < SEGMENT_FIELDS; i++)
+		k.end += w->sections[i].postings.n;
+	return k;
+}
+
 static void
 put_range(struct text *head, uint64_t *at, const struct text *section)
 {
@@ -131,17 +151,19 @@ put_range(struct text *head, uint64_t *at, const struct text *section)
 }
 
 static void
-put_head(const struct segment_writer *w, struct text *head, uint64_t *at)
+put_head(const struct segment_writer *w, struct kinds k, struct text *head)
 {
+	uint64_t documents = SEGMENT_HEAD;
+
 	put_raw(head, magic, sizeof(magic));
 	put_u32(head, w->document_count);
-	put_range(head, at, &w->documents);
+	put_range(head, &documents, &w->documents);
 	for (size_t i = 0; i < SEGMENT_FIELDS; i++) {
 		const struct section *s = &w->sections[i];
 
-		put_range(head, at, &s->terms);
-		put_range(head, at, &s->blocks);
-		put_range(head, at, &s->postings);
+		put_range(head, &k.terms, &s->terms);
+		put_range(head, &k.blocks, &s->blocks);
+		put_range(head, &k.postings, &s->postings);
 		put_u32(head, s->count);
 		put_u32(head, 0);
 	}
@@ -150,17 +172,20 @@ put_head(const struct segment_writer *w, struct text *head, uint64_t *at)
 int
 segment_write_end(struct segment_writer *w, struct text *out)
 {
-	uint64_t end = SEGMENT_HEAD;
+	struct kinds k;
 
 	end_term(w);
-	put_head(w, out, &end);
-	if (end > INT32_MAX)
+	k = place_kinds(w);
+	if (k.end > INT32_MAX)
 		return -1;
+	text_room(out, k.end);
+	put_head(w, k, out);
 	text_add(out, text_span(&w->documents));
-	for (size_t i = 0; i < SEGMENT_FIELDS; i++) {
+	for (size_t i = 0; i < SEGMENT_FIELDS; i++)
 		text_add(out, text_span(&w->sections[i].terms));
+	for (size_t i = 0; i < SEGMENT_FIELDS; i++)
 		text_add(out, text_span(&w->sections[i].blocks));
+	for (size_t i = 0; i < SEGMENT_FIELDS; i++)
 		text_add(out, text_span(&w->sections[i].postings));
-	}
 	return 1;
 }

@@ -9,7 +9,7 @@
 #include <sys/mman.h>
 
 enum {
-	PAGE = 64 << 10,
+	PAGE = 256 << 10,		/* as the store keeps them */
 	CALL_BYTES = 16 << 20,		/* of one call */
 	CALL_RANGES = 1024,
 };

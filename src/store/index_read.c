@@ -8,10 +8,6 @@
 #include "store/index.h"
 #include "store/verbs.h"
 
-#include <fcntl.h>
-#include <sys/mman.h>
-#include <unistd.h>
-
 enum {
 	READ_MAX = 64 << 20,		/* bytes of one answer */
 	READ_SHARED = 256 << 10,	/* longer ones go as a file */
@@ -88,6 +84,20 @@ read_ranges(struct store *store, const struct index_entries *e,
 	return status == 0 ? RESULT_OK : RESULT_INVALID;
 }
 
+/* What is large goes as a file, copied once. */
+static enum result
+answer_bytes(struct span bytes, struct arena *arena, struct blob *data)
+{
+	if (bytes.n > READ_SHARED) {
+		*data = (struct blob){ .fd = memfd_sealed(bytes),
+			.bytes = { NULL, bytes.n } };
+		return data->fd >= 0 ? RESULT_OK : RESULT_TEMPORARY;
+	}
+	bytes = arena_dup(arena, bytes);
+	*data = BLOB_OF(bytes);
+	return bytes.p != NULL ? RESULT_OK : RESULT_TEMPORARY;
+}
+
 void
 verb_index_read(void *arg, const struct caller *caller, struct arena *arena,
     const struct index_read_request *req, struct index_read_reply *reply)
@@ -96,7 +106,6 @@ verb_index_read(void *arg, const struct caller *caller, struct arena *arena,
 	struct index_entries e = { 0 };
 	struct text out = TEXT_INIT(0);
 	uint64_t mailbox = req->mailbox;
-	struct span data;
 
 	reply->result = mailbox_for(store, caller, &req->grant, req->lease,
 	    arena, &mailbox);
@@ -105,12 +114,9 @@ verb_index_read(void *arg, const struct caller *caller, struct arena *arena,
 	if (reply->result == RESULT_OK)
 		reply->result = read_ranges(store, &e, req->ranges.bytes,
 		    &out);
-	if (reply->result == RESULT_OK) {
-		data = arena_dup(arena, text_span(&out));
-		reply->data = BLOB_OF(data);
-		if (data.p == NULL)
-			reply->result = RESULT_TEMPORARY;
-	}
+	if (reply->result == RESULT_OK)
+		reply->result = answer_bytes(text_span(&out), arena,
+		    &reply->data);
 	text_free(&out);
 	index_entries_free(&e);
 }
