@@ -86,6 +86,14 @@ read_mailbox(struct store *store, uint64_t mailbox, struct arena *arena,
 	return -1;
 }
 
+/* What anyone may write to, and no more, is in nobody's list. */
+static bool
+is_indexed(const struct acl_entry *entry)
+{
+	return !entry->who.negative && (entry->who.kind != ACL_ANYONE ||
+	    (entry->rights & RIGHT_LOOKUP) != 0);
+}
+
 static void
 put_all(struct batch *b, const struct acl *acl, const struct share *share,
     bool on)
@@ -96,10 +104,7 @@ put_all(struct batch *b, const struct acl *acl, const struct share *share,
 	for (size_t i = 0; i < acl->n; i++) {
 		const struct acl_entry *entry = &acl->at[i];
 
-		/* What anyone may only write to is in nobody's list. */
-		if (entry->who.negative || (on &&
-		    entry->who.kind == ACL_ANYONE &&
-		    (entry->rights & RIGHT_LOOKUP) == 0))
+		if (on ? !is_indexed(entry) : entry->who.negative)
 			continue;
 		key_share(&key, &entry->who, share);
 		if (on)
@@ -217,6 +222,50 @@ add(struct list *list, struct span tail)
 	list->at[list->n++] = (struct share){
 	    get_big_endian(span_sub(tail, 0, 8)),
 	    get_big_endian(span_from(tail, 8)) };
+}
+
+/* Is every row there that the entry has? */
+static int
+has_row(struct store *store, const struct acl_who *who,
+    const struct share *share)
+{
+	struct text key = TEXT_INIT(KEY_ROOM);
+	struct arena *arena = arena_new(4096);
+	struct span value;
+	int status;
+
+	key_share(&key, who, share);
+	status = engine_get(store->engine, shares_partition, text_span(&key),
+	    arena, &value);
+	text_free(&key);
+	arena_free(&arena);
+	return status;
+}
+
+int
+shares_agree(struct store *store, const struct share *share,
+    const struct acl *acl)
+{
+	struct arena *arena = arena_new(ENGINE_VALUE_MAX + 4096);
+	struct text is = TEXT_INIT(0), should = TEXT_INIT(0);
+	struct acl indexed = { 0 };
+	uint64_t owner = share->owner;
+	int status = read_mailbox(store, share->mailbox, arena, &owner,
+	    &indexed);
+
+	acl_encode(&is, &indexed);
+	acl_encode(&should, acl);
+	if (status != -1)
+		status = owner == share->owner &&
+		    span_eq(text_span(&is), text_span(&should));
+	for (size_t i = 0; i < acl->n && status == 1; i++)
+		if (is_indexed(&acl->at[i]))
+			status = has_row(store, &acl->at[i].who, share);
+	text_free(&is);
+	text_free(&should);
+	acl_free(&indexed);
+	arena_free(&arena);
+	return status;
 }
 
 /* All behind one who. 1, -1. */

@@ -18,6 +18,8 @@ struct share {
 
 /* The mailbox is shared with whom its owner's list names now. */
 enum result shares_apply(struct store *, const struct share *);
+/* Does the index say what the list does? 1, 0, -1. */
+int shares_agree(struct store *, const struct share *, const struct acl *);
 /* Whose a mailbox is that is shared. 1, 0 it is not shared, -1. */
 int shares_owner(struct store *, uint64_t mailbox, uint64_t *owner);
 /*

@@ -544,6 +544,32 @@ a_change_that_was_cut_short(void **state)
 	assert_false(intents_left(s->f.store->mailboxes, s->ann));
 }
 
+/* An index that was lost is found by a check, and made again. */
+static void
+an_index_that_is_wrong(void **state)
+{
+	struct scene *s = *state;
+	struct mailboxes *m = s->f.store->mailboxes;
+	struct text report = TEXT_INIT(0);
+	uint32_t found = 0, repaired = 0;
+	struct mailbox_row row;
+
+	create(s, &s->anns, "Box");
+	set_rights(s, "Box", "bob@example.test", "lr");
+	assert_int_equal(mailboxes_check(m, s->ann, false, &report, &found,
+	    &repaired), RESULT_OK);
+	assert_int_equal(found, 0);
+	assert_int_equal(engine_drop_partition(s->f.engine,
+	    (struct partition){ PARTITION_SHARES, 0 }, NULL), 1);
+	assert_false(is_listed(s, &s->bobs, ANNS "Box", &row));
+	assert_int_equal(mailboxes_check(m, s->ann, true, &report, &found,
+	    &repaired), RESULT_OK);
+	assert_int_equal(found, 1);
+	assert_int_equal(repaired, 1);
+	assert_true(is_listed(s, &s->bobs, ANNS "Box", &row));
+	text_free(&report);
+}
+
 static void
 set_group(struct scene *s, const char *members)
 {
@@ -880,6 +906,7 @@ main(void)
 		SCENE(flags_by_rights),
 		SCENE(mailboxes_made_inside),
 		SCENE(a_change_that_was_cut_short),
+		SCENE(an_index_that_is_wrong),
 		SCENE(groups_share),
 		SCENE(accounts_that_go),
 		SCENE(everybody_sees_for_themselves),
