@@ -17,6 +17,7 @@ enum {
 	FIRST_ROOM = 256,
 	SLACK = 4096,			/* rows of messages that are gone */
 	LINKS_EACH = 8,			/* kept of a message, on average */
+	ROW_USUAL = 80,			/* bytes of all columns */
 	WAIT = 60 * 1000,		/* milliseconds, for another's turn */
 };
 
@@ -479,6 +480,15 @@ add_new(struct imap_task *task, const struct imap_mailbox *box,
 	return status;
 }
 
+/* All columns at once, if they are small: the next SORT may want others, and
+ * reading the summaries is what takes long. */
+static unsigned
+columns_for(unsigned wanted, const struct imap_view *view)
+{
+	return (uint64_t)imap_view_count(view) * ROW_USUAL <
+	    imap_settings()->imap_sort_memory / 2 ? IMAP_FACTS_ALL : wanted;
+}
+
 /* Are there so many rows of messages gone that all is better made anew? */
 static bool
 is_stale(const struct table *t, const struct imap_view *view)
@@ -497,7 +507,7 @@ imap_facts_take(struct imap_task *task, const struct imap_mailbox *box,
 		return -1;
 	if ((wanted & ~t->wanted) != 0 || is_stale(t, &box->view)) {
 		clear(&t->facts);
-		t->wanted |= wanted;
+		t->wanted |= columns_for(wanted, &box->view);
 	}
 	status = add_new(task, box, t);
 	*out = &t->facts;

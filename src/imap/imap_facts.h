@@ -20,6 +20,7 @@ enum imap_facts_wanted {
 	IMAP_FACTS_SUBJECT = 1 << 1,
 	IMAP_FACTS_ADDRESSES = 1 << 2,
 	IMAP_FACTS_LINKS = 1 << 3,
+	IMAP_FACTS_ALL = (1 << 4) - 1
 };
 
 enum imap_address_column {

@@ -39,6 +39,7 @@ struct run {
 	struct imap_search_view view;
 	struct imap_matcher *matcher;
 	unsigned needs;
+	uint32_t from, to;		/* no other index can match */
 	struct arena *arena, *block_arena;
 	struct entry block[BLOCK];
 	size_t count;
@@ -295,16 +296,16 @@ static int
 run(struct run *r)
 {
 	struct imap_find *f = r->f;
-	uint32_t total = r->view.last_sequence, done = 0, n;
+	uint32_t total = r->to - r->from, done = 0, n;
 	int status = 1;
 
 	while (status == 1 && done < total &&
 	    (f->enough == 0 || f->count < f->enough)) {
 		n = MIN(total - done, BLOCK);
 		if (f->back)
-			take_block(r, total - done - n, total - done);
+			take_block(r, r->to - done - n, r->to - done);
 		else
-			take_block(r, done, done + n);
+			take_block(r, r->from + done, r->from + done + n);
 		if (r->needs != 0 && r->count > 0) {
 			status = match_open(r);
 			arena_reset(r->block_arena);
@@ -354,6 +355,54 @@ settle(struct imap_find *f, const struct imap_search_view *now,
 	return true;
 }
 
+/* Sets that every match must be in say where to look. */
+static void
+set_range(struct run *r)
+{
+	const struct imap_view *view = &r->f->box->view;
+	const struct imap_search_key *key = r->f->root->list;
+
+	r->from = 0;
+	r->to = r->view.last_sequence;
+	for (; key != NULL && r->from < r->to; key = key->next) {
+		const struct imap_set *set = &key->settled;
+		uint32_t first, last;
+
+		if (!set->settled || (key->kind != IMAP_SEARCH_UID &&
+		    key->kind != IMAP_SEARCH_SEQUENCE))
+			continue;
+		if (set->count == 0) {
+			r->to = r->from;
+			break;
+		}
+		first = set->ranges[0].first;
+		last = set->ranges[set->count - 1].last;
+		if (key->kind == IMAP_SEARCH_UID) {
+			first = imap_view_find(view, first);
+			last = last == UINT32_MAX ? r->to
+			    : imap_view_find(view, last + 1);
+		} else {
+			first = first == 0 ? 0 : first - 1;
+		}
+		r->from = MAX(r->from, first);
+		r->to = MIN(r->to, MAX(last, r->from));
+	}
+	r->from = MIN(r->from, r->to);
+}
+
+/* RFC 9738: the messages before these are left to another search. */
+static void
+limit_range(struct run *r)
+{
+	uint64_t limit = imap_settings()->imap_message_limit;
+
+	if (limit == 0 || r->to - r->from <= limit || r->f->since != 0 ||
+	    r->f->box != r->t->s->box || r->t->command == NULL)
+		return;
+	r->from = r->to - (uint32_t)limit;
+	r->t->lowest_uid = imap_view_uid(&r->f->box->view, r->from);
+}
+
 bool
 imap_find_prepare(struct imap_task *t, struct imap_search_command *wish,
     enum imap_collation collation, struct imap_reply *why)
@@ -400,6 +449,8 @@ imap_find(struct imap_find *f)
 	if (r->needs != 0)
 		r->matcher = imap_matcher_new(&limits, f->collation);
 	if (settle(f, &r->view, f->root)) {
+		set_range(r);
+		limit_range(r);
 		imap_find_hints(f, hints);
 		status = run(r);
 	}

@@ -191,8 +191,8 @@ test_sort(void **state)
 	    " (DATE)", " DATE UTF-8 ALL", " (REVERSE) UTF-8 ALL",
 	    " (REVERSE REVERSE DATE) UTF-8 ALL", " (NOSUCH) UTF-8 ALL",
 	    " (RELEVANCY) UTF-8 ALL", " (DATE)UTF-8 ALL",
-	    " (DATE DATE DATE DATE DATE DATE DATE DATE DATE DATE DATE DATE "
-	    "DATE DATE DATE DATE DATE) UTF-8 ALL" };
+	    (" (DATE DATE DATE DATE DATE DATE DATE DATE DATE DATE DATE DATE "
+	    "DATE DATE DATE DATE DATE) UTF-8 ALL") };
 	struct imap_search_command c;
 
 	(void)state;
