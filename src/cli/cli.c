@@ -243,13 +243,13 @@ static const struct command {
 	{ "check", "[DOMAIN]", 0, 1, USUAL | REPAIR, cli_check,
 	    "Verify everything stored; or, with a domain, what the DNS says "
 	    "of it: what is missing or wrong, and what that costs." },
-	{ "quota", "[ACCOUNT|DOMAIN]", 0, 1, USUAL, cli_quota,
-	    "Show what accounts and domains hold, and what they may." },
 	{ "quota set", "ACCOUNT|DOMAIN", 1, 1,
 	    USUAL | STORAGE | MESSAGES | MAILBOXES | ANNOTATIONS,
 	    cli_quota_set,
 	    "Limit what an account may hold, or all accounts of a domain "
 	    "together (storage and messages)." },
+	{ "quota", "[ACCOUNT|DOMAIN]", 0, 1, USUAL, cli_quota,
+	    "Show what accounts and domains hold, and what they may." },
 	{ "annotation list", "", 0, 0, USUAL, cli_annotation_list,
 	    "List what mail clients are told of this server (METADATA)." },
 	{ "annotation set", "ENTRY [VALUE]", 1, 2, USUAL,

@@ -105,12 +105,16 @@ who_asks(struct store *store, const struct grant *grant, uint64_t *account)
 	return true;
 }
 
-/* Somebody who has no room is not to be sent to; or not so much. */
+/*
+ * Somebody who has no room is not to be sent to; or not so much. Only where
+ * there is room for anything does the answer hold for others too.
+ */
 static void
 check_room(const struct asking *ask, const struct answer *a, uint64_t size,
     struct recipient_check_reply *reply)
 {
-	if (quota_is_far(ask->store, a->account, size))
+	if (quota_is_far(ask->store, a->account,
+	    store_settings(ask->store)->smtp_max_size))
 		return;
 	reply->same_for_all = false;
 	if (quota_room(ask->store, a->account, size, 1, true) !=

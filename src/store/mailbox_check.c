@@ -10,6 +10,8 @@
  */
 #include "store/index.h"
 #include "store/mailboxes.h"
+#include "store/quota.h"
+#include "store/shares.h"
 
 #include <stdio.h>
 
@@ -209,6 +211,19 @@ rebuild(struct check *c, struct mailbox *mb, const struct listed *listed)
 	text_free(&damage.keys);
 }
 
+/* ---- what it holds all in all ---------------------------------------- */
+
+static void
+check_sums(struct check *c, struct mailbox *mb)
+{
+	if (quota_mailbox_is_right(mb))
+		return;
+	tell(c, "mailbox %" PRIu64 ": its sums are not of its messages",
+	    mailbox_id(mb));
+	if (c->repair && mailbox_put_sums(mb) == 1)
+		c->repaired++;
+}
+
 /* ---- a mailbox ------------------------------------------------------- */
 
 static void
@@ -231,8 +246,24 @@ check_mailbox(struct check *c, const struct listed *listed)
 	if (mb->loaded) {
 		check_rows(c, mb);
 		check_index(c, mb);
+		check_sums(c, mb);
 	}
 	mailbox_leave(&mb);
+}
+
+/* The index of who shares what against the list of the mailbox. */
+static void
+check_share(struct check *c, const struct listed *listed)
+{
+	const struct share share = { names_account(c->names),
+	    listed->mailbox };
+
+	if (shares_agree(c->m->store, &share, &listed->acl) != 0)
+		return;
+	tell(c, "mailbox %" PRIu64 " (%.*s): the index of what is shared "
+	    "says otherwise", listed->mailbox, SPAN_ARG(listed->name));
+	if (c->repair && shares_apply(c->m->store, &share) == RESULT_OK)
+		c->repaired++;
 }
 
 /* ---- mailboxes without a name ---------------------------------------- */
@@ -307,8 +338,10 @@ mailboxes_check(struct mailboxes *m, uint64_t account, bool repair,
 	c.names = (struct names *)shelf_take(m->names, account);
 	pthread_mutex_lock(&c.names->lock);
 	result = check_names(&c, &damage);
-	for (size_t i = 0; i < c.names->n && result == RESULT_OK; i++)
+	for (size_t i = 0; i < c.names->n && result == RESULT_OK; i++) {
 		check_mailbox(&c, &c.names->at[i]);
+		check_share(&c, &c.names->at[i]);
+	}
 	text_free(&damage.keys);
 	*found += c.found;
 	*repaired += c.repaired;
@@ -322,10 +355,18 @@ enum result
 mailboxes_usage(struct mailboxes *m, uint64_t account, uint64_t *messages,
     uint64_t *bytes)
 {
+	struct quota_sums sums = { 0 };
 	struct names *names;
-	enum result result = names_enter(m, account, &names);
+	enum result result;
 
 	*messages = *bytes = 0;
+	if (m->store->quotas != NULL) {
+		result = quota_usage(m->store, account, &sums);
+		*messages = sums.messages;
+		*bytes = sums.bytes;
+		return result;
+	}
+	result = names_enter(m, account, &names);
 	if (result != RESULT_OK)
 		return result;
 	for (size_t i = 0; i < names->n && result == RESULT_OK; i++) {

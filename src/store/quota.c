@@ -7,6 +7,7 @@
  * win: so no change is lost or counted twice, whatever the order.
  */
 #include "store/quota_impl.h"
+#include "base/log.h"
 #include "ipc/serve.h"
 #include "ipc/wire.h"
 #include "store/directory_impl.h"
@@ -348,6 +349,15 @@ quota_mailbox_changed(const struct mailbox *mb)
 	pthread_mutex_unlock(&q->lock);
 }
 
+bool
+quota_mailbox_is_right(const struct mailbox *mb)
+{
+	struct quota_sums sums;
+
+	return read_record(mb->owner->store, mailbox_id(mb), &sums) != 1 ||
+	    (sums.messages == mb->table.n && sums.bytes == mb->table.bytes);
+}
+
 /* While the account is read, a mailbox that is gone must be known as empty. */
 void
 quota_mailbox_gone(struct store *store, uint64_t account, uint64_t mailbox)
@@ -484,10 +494,10 @@ fits(const struct quota_sums *used, const struct quota_limits *limits,
 	if (more->messages > 0 && limits->messages != UINT64_MAX &&
 	    used->messages + more->messages > limits->messages)
 		return false;
-	if (more->bytes == 0 || limits->bytes == UINT64_MAX)
+	if (more->messages == 0 || limits->bytes == UINT64_MAX)
 		return true;
-	/* Beyond the limit nothing more comes, grace or not. */
-	if (grace > 0 && used->bytes >= limits->bytes)
+	/* At the limit nothing more comes, of whatever size, grace or not. */
+	if (used->bytes >= limits->bytes)
 		return false;
 	return used->bytes + more->bytes <= limits->bytes + grace;
 }
@@ -541,7 +551,12 @@ room(struct store *store, uint64_t account, const struct quota_sums *more,
 			return RESULT_TEMPORARY;
 		enough = fits(&sums, &domain, more, grace);
 	}
-	return enough ? RESULT_OK : RESULT_OVERQUOTA;
+	if (enough)
+		return RESULT_OK;
+	log_event(LOG_LEVEL_INFO, "quota.full",
+	    log_int("account", (int64_t)account),
+	    log_int("bytes", (int64_t)more->bytes));
+	return RESULT_OVERQUOTA;
 }
 
 enum result

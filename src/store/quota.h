@@ -24,6 +24,8 @@ void quotas_free(struct quotas **);
 
 /* Messages came or went; the caller is in the mailbox. */
 void quota_mailbox_changed(const struct mailbox *);
+/* Does its record say what there is? Also when there is no record yet. */
+bool quota_mailbox_is_right(const struct mailbox *);
 void quota_mailbox_gone(struct store *, uint64_t account, uint64_t mailbox);
 void quota_account_gone(struct store *, uint64_t account);
 /* Limits or settings changed. */
@@ -39,7 +41,7 @@ enum result quota_room_mailboxes(struct store *, uint64_t account,
     uint64_t count);
 enum result quota_room_annotations(struct store *, uint64_t account,
     uint64_t bytes);
-/* Is less than three quarters of every limit used, this added? */
+/* Is less than three quarters of every limit used, so much added? */
 bool quota_is_far(struct store *, uint64_t account, uint64_t bytes);
 /* What the sender of mail is told of RESULT_OVERQUOTA: "4.2.2 ...". */
 const char *quota_text(const struct settings *);
