@@ -5,6 +5,7 @@
  * The first byte says which record. What is read without complaint must be
  * written as it was, and a change must leave arrays that hold together.
  */
+#include "store/acl.h"
 #include "store/directory_impl.h"
 #include "store/mailbox_table.h"
 #include "store/names_record.h"
@@ -129,6 +130,39 @@ try_account(struct span s, struct text *t)
 	uids_free(&intent.uids);
 }
 
+static void
+try_acl(struct span s, struct text *t)
+{
+	struct acl_asker asker = { .account = 1, .is_owner = true };
+	struct acl acl = { 0 };
+
+	if (acl_decode(s, &acl) != 1)
+		return;
+	acl_encode(t, &acl);
+	same(t, s);
+	must((acl_rights(&acl, &asker) & ACL_OWNER_ALWAYS) ==
+	    ACL_OWNER_ALWAYS);
+	acl_free(&acl);
+}
+
+/* A page of what somebody has seen: added to nothing and taken away again. */
+static void
+try_seen(struct span s)
+{
+	struct seens seens = { 0 };
+	struct seen *seen = seens_make(&seens, 1);
+	struct uids page = { 0 };
+
+	if (seen_decode(s, 0, &page) == 1) {
+		seen_change(seen, STORE_ADD, &page);
+		must(uids_count(&seen->uids) == uids_count(&page));
+		seen_change(seen, STORE_REMOVE, &page);
+		must(seen->uids.n == 0);
+	}
+	uids_free(&page);
+	seens_free(&seens);
+}
+
 /* Older versions are written anew: what that says must be the same. */
 static void
 try_directory(struct span s, struct text *t)
@@ -165,7 +199,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 	if (n == 0)
 		return 0;
 	s = span_from(s, 1);
-	switch (data[0] % 7) {
+	switch (data[0] % 9) {
 	case 0:
 		try_chunk(s, &t);
 		break;
@@ -184,8 +218,14 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 	case 5:
 		try_account(s, &t);
 		break;
-	default:
+	case 6:
 		try_directory(s, &t);
+		break;
+	case 7:
+		try_acl(s, &t);
+		break;
+	default:
+		try_seen(s);
 	}
 	text_free(&t);
 	return 0;

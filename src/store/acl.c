@@ -205,6 +205,21 @@ acl_encode(struct text *t, const struct acl *acl)
 	}
 }
 
+/* Is what the kind needs there, and nothing else? */
+static bool
+is_somebody(const struct acl_who *who)
+{
+	switch (who->kind) {
+	case ACL_ANYONE:
+	case ACL_ACCOUNT:
+		return who->group.n == 0 && (who->account != 0) ==
+		    (who->kind == ACL_ACCOUNT);
+	case ACL_GROUP:
+		return who->group.n > 0 && who->account == 0;
+	}
+	return false;
+}
+
 int
 acl_decode(struct span record, struct acl *acl)
 {
@@ -218,14 +233,15 @@ acl_decode(struct span record, struct acl *acl)
 		c.bad = true;
 	for (uint32_t i = 0; i < n && !c.bad; i++) {
 		struct acl_who who = { .kind = get_u8(&c) };
+		uint8_t negative = get_u8(&c);
 		uint32_t rights;
 
-		who.negative = get_u8(&c) != 0;
+		who.negative = negative == 1;
 		who.account = get_u64(&c);
 		who.group = get_bytes(&c, ACL_GROUP_MAX);
 		rights = get_u32(&c);
-		if (who.kind < ACL_ANYONE || who.kind > ACL_GROUP ||
-		    rights == 0 || (rights & ~(uint32_t)RIGHTS_ALL) != 0 ||
+		if (!is_somebody(&who) || negative > 1 || rights == 0 ||
+		    (rights & ~(uint32_t)RIGHTS_ALL) != 0 ||
 		    acl_find(acl, &who) != NULL)
 			c.bad = true;
 		if (!c.bad)
