@@ -1,9 +1,11 @@
 """Mailboxes that several share: rights, who sees what of whom, who sends."""
 import imaplib
+import mailbox
 import os
 import shutil
 import signal
 import smtplib
+import subprocess
 
 import pytest
 from harness import DOMAIN, PASSWORD, Postrider, eventually, message
@@ -184,3 +186,52 @@ def test_rights_are_in_a_backup(server, box, tmp_path):
         bob = imap(other, BOB)
         assert b"lrswite" in ok(bob.myrights(BOX))[0]
         bob.logout()
+
+
+def mbsync(server, user, folder, home):
+    """The maildir of one mailbox, in step with the server."""
+    os.makedirs(home / "near", exist_ok=True)
+    (home / "rc").write_text(f"""
+IMAPStore far
+Host 127.0.0.1
+Port {server.port("imaps")}
+User {user}
+Pass "{PASSWORD}"
+SSLType IMAPS
+CertificateFile {server.certificate()}
+AuthMechs PLAIN
+
+MaildirStore near
+Path {home}/near/
+Inbox {home}/near/INBOX
+
+Channel box
+Far ":far:{folder}"
+Near :near:box
+Create Near
+Expunge Both
+SyncState *
+""")
+    done = subprocess.run(["mbsync", "-c", str(home / "rc"), "box"],
+                          capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return mailbox.Maildir(str(home / "near" / "box"), factory=None)
+
+
+def test_isync_of_a_shared_mailbox(server, box, tmp_path):
+    append(box)
+    append(box)
+    there = mbsync(server, BOB, f"Other Users/{ANN}/Box", tmp_path)
+    keys = sorted(there.keys())
+    assert len(keys) == 3
+    for key, flags in zip(keys, ("S", "F", "T")):
+        m = there[key]
+        m.set_flags(flags)
+        there[key] = m
+    mbsync(server, BOB, f"Other Users/{ANN}/Box", tmp_path)
+    ok(box.select("Box"))
+    flags = [set(imaplib.ParseFlags(line)) - {b"\\Recent"}
+             for line in ok(box.fetch("1:*", "(FLAGS)"))]
+    # One is gone, one flagged for all, one seen by bob alone.
+    assert sorted(map(len, flags)) == [0, 1]
+    assert {b"\\Flagged"} in flags
