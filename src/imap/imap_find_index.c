@@ -120,7 +120,8 @@ imap_find_hints(struct imap_find *f, struct arena *arena)
 	struct index_search_reply reply;
 	struct ask *ask;
 
-	if (imap_index() == NULL || !link_up(imap_index()) ||
+	if (!imap_settings()->index_enabled || imap_index() == NULL ||
+	    !link_up(imap_index()) ||
 	    (imap_search_needs(f->root) & (IMAP_NEED_HEADER |
 	    IMAP_NEED_BYTES)) == 0 ||
 	    (imap_view_count(&f->box->view) < WORTH_IT && !f->fuzzy) ||
