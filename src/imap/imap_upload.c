@@ -346,17 +346,35 @@ imap_upload_end(struct imap_upload *u)
 
 /* ---- what the store is given --------------------------------------------- */
 
+/* RFC 6855 section 4, for who wants it so. */
+static bool
+may_be_8bit(struct imap_upload *u, struct span all)
+{
+	if (imap_settings()->imap_append_8bit || imap_speaks_utf8(u->t->s))
+		return true;
+	for (size_t i = 0; i < u->count; i++) {
+		struct span message = span_sub(all,
+		    (size_t)u->messages[i].at, (size_t)u->messages[i].size);
+
+		if (!utf8_is_ascii(span_sub(message, 0,
+		    header_end(message))))
+			return false;
+	}
+	return true;
+}
+
 bool
 imap_upload_bytes(struct imap_upload *u, struct span *all,
     struct imap_reply *why)
 {
 	const struct imap_upload_message *last = &u->messages[u->count - 1];
 
-	if (spool_finish(u->spool, all) == 1 &&
-	    all->n == last->at + last->size)
-		return true;
-	return fail(why, imap_no("UNAVAILABLE",
-	    "No room for the message now"));
+	if (spool_finish(u->spool, all) != 1 ||
+	    all->n != last->at + last->size)
+		return fail(why, imap_no("UNAVAILABLE",
+		    "No room for the message now"));
+	return may_be_8bit(u, *all) || fail(why, imap_no("CANNOT",
+	    "8-bit headers want ENABLE UTF8=ACCEPT first"));
 }
 
 uint64_t
