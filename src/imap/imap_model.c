@@ -144,20 +144,28 @@ note_gone(struct work *w, uint32_t from, uint32_t to)
 		    w->m->rows[i].uid);
 }
 
-static bool
-as_expected(const struct work *w, uint32_t uid, uint64_t before, uint64_t now)
+static uint64_t
+flags_asked(const struct work *w, uint64_t before)
 {
-	if (w->expected == NULL || !imap_uids_have(w->expected->uids, uid))
-		return false;
 	switch (w->expected->mode) {
 	case STORE_ADD:
-		return now == (before | w->expected_flags);
+		return before | w->expected_flags;
 	case STORE_REMOVE:
-		return now == (before & ~w->expected_flags);
+		return before & ~w->expected_flags;
 	case STORE_SET:
 		break;
 	}
-	return now == w->expected_flags;
+	return w->expected_flags;
+}
+
+static bool
+as_expected(const struct work *w, uint32_t uid, uint64_t before, uint64_t now)
+{
+	if (w->c->as_asked)
+		return true;
+	return w->expected != NULL &&
+	    imap_uids_have(w->expected->uids, uid) &&
+	    now == flags_asked(w, before);
 }
 
 static void
@@ -215,6 +223,29 @@ apply_rows(struct work *w, uint32_t max)
 	if (status == 0 && !w->c->complete)
 		note_gone(w, w->at, w->before);
 	return status == 0 ? 1 : -1;
+}
+
+/* All of the set became what the command asked for, and nothing else did. */
+static void
+apply_as_asked(struct work *w)
+{
+	const struct imap_uids *set = w->expected->uids;
+	struct message_row row;
+	uint32_t index;
+
+	w->expected_flags = w->c->bits;
+	for (uint32_t i = set->from; i < set->to; i++) {
+		index = imap_model_find(w->m, set->runs[i].first);
+		for (; index < w->before &&
+		    w->m->rows[index].uid <= set->runs[i].last; index++) {
+			row = w->m->rows[index];
+			row.flags = flags_asked(w, row.flags);
+			if (row.flags == w->m->rows[index].flags)
+				continue;
+			row.modseq = w->c->modseq;
+			change_row(w, index, &row);
+		}
+	}
 }
 
 static int
@@ -288,6 +319,8 @@ apply(struct work *w, uint32_t max, struct imap_view *own)
 	if (w->expected != NULL)
 		w->expected_flags = w->expected->flags |
 		    imap_model_keywords(m, w->expected->keywords);
+	if (w->c->as_asked)
+		apply_as_asked(w);
 	if ((status = apply_rows(w, max)) == 1)
 		status = apply_vanished(w);
 	drop_gone(w);

@@ -34,6 +34,8 @@ struct imap_changes {
 	uint64_t modseq;
 	uint64_t since;			/* asked for; 0: does not matter */
 	bool complete;
+	bool as_asked;			/* see message_store: of `expected` */
+	uint64_t bits;
 	struct span keywords, rows, vanished;
 };
 #define IMAP_CHANGES(reply) ((struct imap_changes){			\

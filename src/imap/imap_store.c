@@ -170,17 +170,18 @@ static bool
 apply(struct imap_mailbox *box, const struct order *o, struct span asked,
     const struct message_store_reply *reply)
 {
-	struct imap_uids uids, failed;
+	struct imap_uids uids = uids_of(asked);
+	struct imap_uids failed = uids_of(reply->modified.bytes);
 	struct imap_expected expected = { .uids = &uids, .mode = o->mode,
 	    .flags = o->flags.flags, .keywords = o->flags.keywords };
+	struct imap_changes changes = IMAP_CHANGES(*reply);
 	bool done;
 
-	if (!o->silent)
-		return imap_apply(box, &IMAP_CHANGES(*reply));
-	uids = uids_of(asked);
-	failed = uids_of(reply->modified.bytes);
+	changes.as_asked = reply->as_asked != 0;
+	changes.bits = reply->bits;
 	imap_uids_subtract(&uids, &failed);
-	done = imap_apply_expected(box, &IMAP_CHANGES(*reply), &expected);
+	done = imap_apply_expected(box, &changes,
+	    o->silent || changes.as_asked ? &expected : NULL);
 	imap_uids_free(&uids);
 	imap_uids_free(&failed);
 	return done;
@@ -235,7 +236,7 @@ imap_store_flags(struct imap_task *t)
 	    .keywords = o.flags.keywords,
 	    .unchanged_since = o.unchanged_since,
 	    .since = imap_view_modseq(&s->box->view),
-	    .watch = imap_mailbox_watch(s->box) };
+	    .watch = imap_mailbox_watch(s->box), .brief = 1 };
 	if (call_message_store(imap_store(), t->arena, &request, &reply) != 1)
 		return imap_unavailable();
 	why = reply.result == RESULT_OK ? stored(t, &o, uids, &reply)

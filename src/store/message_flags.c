@@ -30,6 +30,8 @@ add_keywords(const struct table *t, struct span names, bool define,
 struct selection {
 	struct uids changed, failed;
 	bool any;			/* a message really changes */
+	bool plain;			/* in one record, as it was asked */
+	uint64_t bits;
 };
 
 static bool
@@ -189,9 +191,13 @@ store_flags(struct mailbox *mb, const struct message_store_request *req,
 
 	if (result != RESULT_OK)
 		return result;
-	if (may == UINT64_MAX && !mailbox_has_own_seen(mb))
-		return store_all(mb, &change, wanted, req->unchanged_since,
+	if (may == UINT64_MAX && !mailbox_has_own_seen(mb)) {
+		result = store_all(mb, &change, wanted, req->unchanged_since,
 		    s, ticket);
+		s->plain = s->changed.n <= CHANGE_RANGES_MAX;
+		s->bits = change.flags;
+		return result;
+	}
 	n = parts_of(mb, &change, may, parts);
 	if (n == 0 && (may == 0 || change.flags != 0 || req->keywords.n > 0))
 		return RESULT_FORBIDDEN;
@@ -201,13 +207,17 @@ store_flags(struct mailbox *mb, const struct message_store_request *req,
 
 static enum result
 fill_reply(struct mailbox *mb, const struct message_store_request *req,
-    const struct selection *s, struct arena *arena,
+    const struct selection *s, bool current, struct arena *arena,
     struct message_store_reply *reply)
 {
 	struct view view;
 	struct span failed;
-	enum result result = view_changes(mb, req->since, arena, &view);
+	enum result result;
 
+	reply->as_asked = current && s->plain;
+	reply->bits = s->bits;
+	result = view_changes(mb, reply->as_asked ? UINT64_MAX : req->since,
+	    arena, &view);
 	VIEW_TO_REPLY(&view, reply);
 	if (uids_write(&s->failed, arena, &failed) != 1)
 		return RESULT_TEMPORARY;
@@ -225,6 +235,7 @@ verb_message_store(void *arg, const struct caller *caller,
 	struct selection s = { 0 };
 	struct mailbox *mb = NULL;
 	ticket_t ticket = 0;
+	bool current = false;
 
 	reply->result = req->mode <= STORE_REMOVE &&
 	    uids_read(&wanted, req->uids.bytes) ? RESULT_OK : RESULT_INVALID;
@@ -232,11 +243,13 @@ verb_message_store(void *arg, const struct caller *caller,
 		reply->result = mailbox_open_for(store, &req->grant,
 		    req->mailbox, RIGHT_READ, &mb);
 	if (reply->result == RESULT_OK) {
+		current = req->brief && req->since == mb->table.modseq;
 		watch_by_answer(mb, caller, req->watch);
 		reply->result = store_flags(mb, req, &wanted, &s, &ticket);
 	}
 	if (reply->result == RESULT_OK)
-		reply->result = fill_reply(mb, req, &s, arena, reply);
+		reply->result = fill_reply(mb, req, &s, current, arena,
+		    reply);
 	if (!store_settings(store)->store_sync_flags)
 		ticket = 0;
 	mailbox_answer(&mb, ticket, &reply->result);
