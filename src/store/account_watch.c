@@ -17,6 +17,7 @@ enum { FOLLOWED_MAX = 4000000 };	/* watches of all accounts */
 
 struct follower {
 	uint64_t link, watch;
+	uint64_t user;			/* whose session it is */
 };
 
 struct followed {
@@ -81,11 +82,11 @@ has(const struct followed *list, uint64_t link, uint64_t watch)
 }
 
 static enum result
-add(struct followers *f, uint64_t account, uint64_t link, uint64_t watch)
+add(struct followers *f, uint64_t account, const struct follower *one)
 {
 	struct followed *list = map_get(f->accounts, key_of(&account));
 
-	if (list != NULL && has(list, link, watch))
+	if (list != NULL && has(list, one->link, one->watch))
 		return RESULT_OK;
 	if (f->count == FOLLOWED_MAX)
 		return RESULT_LIMIT;
@@ -97,7 +98,7 @@ add(struct followers *f, uint64_t account, uint64_t link, uint64_t watch)
 		list->room = list->room == 0 ? 1 : list->room * 2;
 		list->at = xrealloc(list->at, list->room * sizeof(*list->at));
 	}
-	list->at[list->n++] = (struct follower){ link, watch };
+	list->at[list->n++] = *one;
 	f->count++;
 	return RESULT_OK;
 }
@@ -163,6 +164,38 @@ copy_of(struct followers *f, uint64_t account, size_t *n)
 	return copy;
 }
 
+/* May they see the mailbox of which an annotation changed? */
+static bool
+may_see(struct mailboxes *m, uint64_t user, uint64_t owner, uint64_t mailbox)
+{
+	const struct listed *listed;
+	struct names *names;
+	bool sees = false;
+
+	if (names_enter(m, owner, &names) != RESULT_OK)
+		return false;
+	listed = names_find_id(names, mailbox);
+	if (listed != NULL)
+		sees = (access_rights(m, user, names, listed) &
+		    RIGHT_LOOKUP) != 0;
+	names_leave(&names);
+	return sees;
+}
+
+/* What is private is for the account's own sessions alone. */
+static bool
+is_for(struct mailboxes *m, const struct follower *f, uint64_t account,
+    const struct account_news *news)
+{
+	if (f->link == news->quiet_link && f->watch == news->quiet_watch)
+		return false;
+	if (f->user == account || account == ACCOUNT_OF_ALL ||
+	    news->what == ACCOUNT_NAMES_CHANGED)
+		return true;
+	return !news->private && may_see(m, f->user, account, news->mailbox);
+}
+
+/* The lock on names is free when it is about an annotation. */
 static void
 tell(struct mailboxes *m, uint64_t account, const struct account_news *news)
 {
@@ -174,8 +207,7 @@ tell(struct mailboxes *m, uint64_t account, const struct account_news *news)
 		return;
 	list = copy_of(m->followers, account, &n);
 	for (size_t i = 0; i < n; i++)
-		if (list[i].link != news->quiet_link ||
-		    list[i].watch != news->quiet_watch)
+		if (is_for(m, &list[i], account, news))
 			server_note_account_changed(server, list[i].link,
 			    &(struct account_changed_note){
 			    .watch = list[i].watch, .what = news->what,
@@ -201,23 +233,22 @@ account_names_changed(struct mailboxes *m, uint64_t account)
 
 /* Those who show it something; a list that is long is cut. */
 static enum result
-follow_owners(struct store *store, uint64_t account, uint64_t link,
-    uint64_t watch)
+follow_owners(struct store *store, const struct follower *one)
 {
 	struct followers *f = store->mailboxes->followers;
 	enum result result = RESULT_OK;
 	struct share *shares;
-	uint64_t last = account;
+	uint64_t last = one->user;
 	size_t n;
 
-	if (shares_of(store, account, &shares, &n) != 1)
+	if (shares_of(store, one->user, &shares, &n) != 1)
 		return RESULT_TEMPORARY;
 	pthread_mutex_lock(&f->lock);
 	for (size_t i = 0; i < n && result == RESULT_OK; i++) {
 		if (shares[i].owner == last)
 			continue;
 		last = shares[i].owner;
-		result = add(f, last, link, watch);
+		result = add(f, last, one);
 	}
 	pthread_mutex_unlock(&f->lock);
 	free(shares);
@@ -231,10 +262,10 @@ verb_account_watch(void *arg, const struct caller *caller,
 {
 	struct store *store = arg;
 	struct followers *f = store->mailboxes->followers;
-	uint64_t account;
+	struct follower one = { caller->link, req->watch, 0 };
 
 	(void)arena;
-	reply->result = grant_account(store, &req->grant, &account);
+	reply->result = grant_account(store, &req->grant, &one.user);
 	if (reply->result != RESULT_OK)
 		return;
 	if (!req->on) {
@@ -242,14 +273,12 @@ verb_account_watch(void *arg, const struct caller *caller,
 		return;
 	}
 	pthread_mutex_lock(&f->lock);
-	reply->result = add(f, account, caller->link, req->watch);
+	reply->result = add(f, one.user, &one);
 	if (reply->result == RESULT_OK)
-		reply->result = add(f, ACCOUNT_OF_ALL, caller->link,
-		    req->watch);
+		reply->result = add(f, ACCOUNT_OF_ALL, &one);
 	pthread_mutex_unlock(&f->lock);
 	if (reply->result == RESULT_OK)
-		reply->result = follow_owners(store, account, caller->link,
-		    req->watch);
+		reply->result = follow_owners(store, &one);
 }
 
 void

@@ -312,6 +312,8 @@ put_removal(struct batch *b, const struct listed *listed)
 	batch_delete(b, key_span(&key));
 	key = key_u64(ACCOUNT_RIGHTS, listed->mailbox);
 	batch_delete(b, key_span(&key));
+	key = key_u64(ACCOUNT_URL, listed->mailbox);
+	batch_delete(b, key_span(&key));
 	intent_put(b, &intent);
 }
 
@@ -336,9 +338,9 @@ delete(struct names *names, struct span name, uint64_t account)
 	if (result != RESULT_OK)
 		return result;
 	names_remove(names, id);
-	quota_mailbox_gone(names->owner->store, names_account(names), id);
 	access_forget(names->owner);
 	shut(names->owner, id);
+	quota_mailbox_gone(names->owner->store, names_account(names), id);
 	work_add(names->owner, WORK_INTENTS, names_account(names));
 	return RESULT_OK;
 }

@@ -371,6 +371,7 @@ struct account_news {
 	uint32_t what;			/* enum account_change */
 	uint64_t mailbox;		/* of an annotation; 0: the server's */
 	struct span entry;
+	bool private;			/* to the account */
 	uint64_t quiet_link, quiet_watch;	/* learns by its answer */
 };
 /* Tell all who follow the account. */

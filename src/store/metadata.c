@@ -520,6 +520,7 @@ tell(const struct writing *w, bool shared)
 			    .what = ACCOUNT_METADATA_CHANGED,
 			    .mailbox = w->place.mailbox,
 			    .entry = w->rows[i].entry,
+			    .private = !shared,
 			    .quiet_link = w->quiet_link,
 			    .quiet_watch = w->quiet_watch });
 }

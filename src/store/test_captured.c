@@ -406,6 +406,64 @@ shared_names_of_another(void **state)
 	assert_int_equal(store_ids(s->f.store), ids);
 }
 
+static struct blob
+one_annotation(struct siege *s, struct span entry)
+{
+	struct text rows = TEXT_INIT(0);
+	struct span copy;
+
+	metadata_row_put(&rows, &(struct metadata_row){ .entry = entry,
+	    .exists = 1, .value = SPAN("planted") });
+	copy = arena_dup(s->arena, text_span(&rows));
+	text_free(&rows);
+	return BLOB_OF(copy);
+}
+
+/* Annotations, limits and news of others; and limits of one's own. */
+static void
+annotations_and_quota(void **state)
+{
+	static const struct grant none;
+	struct siege *s = *state;
+	const struct grant *grant = &none;
+	uint64_t box = s->bobs_inbox;
+	struct blob shared = one_annotation(s, SPAN("/shared/comment"));
+	struct blob private = one_annotation(s, SPAN("/private/comment"));
+
+	ASK(metadata_get, RESULT_DENIED, .entries = SPAN("/shared/comment"));
+	ASK(metadata_set, RESULT_DENIED, .rows = shared);
+	ASK(quota_get, RESULT_DENIED, .root = SPAN("ann@example.test"));
+	ASK(quota_set, RESULT_DENIED, .root = SPAN("ann@example.test"));
+	ASK(quota_room, RESULT_DENIED, .mailbox = box);
+	ASK(account_watch, RESULT_DENIED, .watch = 1, .on = 1);
+	ASK(mailbox_watch, RESULT_DENIED, .mailbox = box, .watch = 1);
+	grant = &s->anns;
+	ASK(metadata_get, RESULT_NOT_FOUND, .mailbox = box,
+	    .entries = SPAN("/shared/comment"));
+	ASK(metadata_set, RESULT_NOT_FOUND, .mailbox = box, .rows = shared);
+	ASK(metadata_set, RESULT_NOT_FOUND, .mailbox = box, .rows = private);
+	ASK(metadata_set, RESULT_FORBIDDEN, .rows = shared);
+	ASK(metadata_set, RESULT_INVALID, .rows = BLOB_OF(SPAN("\1\2\3")));
+	ASK(metadata_get, RESULT_INVALID, .entries = SPAN("nonsense"));
+	ASK(quota_get, RESULT_NOT_FOUND, .mailbox = box);
+	ASK(quota_get, RESULT_NOT_FOUND, .root = SPAN("bob@example.test"));
+	ASK(quota_get, RESULT_NOT_FOUND, .root = SPAN("example.test"));
+	ASK(quota_set, RESULT_FORBIDDEN, .root = SPAN("ann@example.test"));
+	ASK(quota_set, RESULT_FORBIDDEN, .root = SPAN("example.test"));
+	ASK(quota_room, RESULT_NOT_FOUND, .mailbox = box);
+	ASK(mailbox_watch, RESULT_NOT_FOUND, .mailbox = box, .watch = 1);
+	/* What is shared with them they may read, and note something on. */
+	grant = &s->bobs;
+	ASK(acl_set, RESULT_OK, .mailbox = SPAN("INBOX"),
+	    .identifier = SPAN("ann@example.test"),
+	    .rights = RIGHT_LOOKUP | RIGHT_READ);
+	grant = &s->anns;
+	ASK(metadata_set, RESULT_FORBIDDEN, .mailbox = box, .rows = shared);
+	ASK(metadata_set, RESULT_OK, .mailbox = box, .rows = private);
+	ASK(quota_room, RESULT_FORBIDDEN, .mailbox = box);
+	ASK(mailbox_watch, RESULT_OK, .mailbox = box, .watch = 1);
+}
+
 /* Who was let in to read does nothing else, and not for longer. */
 static void
 more_than_was_granted(void **state)
@@ -1298,6 +1356,7 @@ main(void)
 		ATTACK(mailboxes_of_another),
 		ATTACK(names_of_another),
 		ATTACK(shared_names_of_another),
+		ATTACK(annotations_and_quota),
 		ATTACK(more_than_was_granted),
 		ATTACK(tokens_like_the_id_of_a_body),
 		ATTACK(tokens_of_the_queue),
