@@ -472,7 +472,7 @@ add_new(struct imap_task *task, const struct imap_mailbox *box,
 		if (page->count > 0)
 			status = add_page(task, box, t, page, arena);
 		arena_reset(arena);
-		imap_progress(task, index, imap_view_count(view));
+		/* Nothing is said meanwhile: others may wait for their turn. */
 		(void)fiber_share();
 	}
 	free(page);

@@ -21,6 +21,7 @@
 #include "io/loop.h"
 #include "ipc/serve.h"
 #include "ipc/wire.h"
+#include "mail/summary.h"
 
 enum { TOY_MAX = 32, LARGE = 3 << 20, QUIET_TURNS = 60 };
 
@@ -32,6 +33,9 @@ struct toy_message {
 	struct span body;
 	bool hidden;			/* listed, but its bytes are gone */
 };
+
+/* As SPAN(), for what is static. */
+#define LITERAL(text) { "" text, sizeof(text) - 1 }
 
 static struct {
 	struct toy_message messages[TOY_MAX];
@@ -45,6 +49,8 @@ static struct {
 	bool away;			/* answers RESULT_TEMPORARY */
 	bool forgetful;			/* changes are never complete */
 	bool slow_details;		/* one at a time */
+	int summaries;			/* of this version, in the details */
+	unsigned details_asked;		/* messages */
 	unsigned bodies;		/* message_body calls */
 	struct text came;		/* by APPEND */
 	struct server *server;
@@ -246,6 +252,28 @@ HANDLER(message_bodies)
 	reply->bodies = BLOB_OF(in_arena(arena, &bodies));
 }
 
+/* A summary; in version 1 there were no links. */
+static struct span
+summary_of(struct arena *arena, struct span body)
+{
+	struct text record = TEXT_INIT(0);
+	struct summary s;
+	size_t at;
+
+	assert_int_equal(summary_build(body, &SUMMARY_LIMITS_DEFAULT, arena,
+	    &record), 1);
+	if (toy.summaries == 1) {
+		assert_int_equal(summary_open(text_span(&record), body.n, &s),
+		    1);
+		at = (size_t)(s.links_record.p - record.p) - 1;
+		memmove(record.p + at, record.p + at + 1 + s.links_record.n,
+		    record.n - at - 1 - s.links_record.n);
+		record.n -= 1 + s.links_record.n;
+		record.p[1] = 1;
+	}
+	return in_arena(arena, &record);
+}
+
 HANDLER(message_details)
 {
 	struct text details = TEXT_INIT(0);
@@ -259,7 +287,10 @@ HANDLER(message_details)
 			break;
 		}
 		message_detail_put(&details, &(struct message_detail){
-		    .uid = toy.messages[i].uid, .thread = 5 });
+		    .uid = toy.messages[i].uid, .thread = 5,
+		    .summary = toy.summaries == 0 ? SPAN_EMPTY
+		    : summary_of(arena, toy.messages[i].body) });
+		toy.details_asked++;
 	}
 	reply->details = BLOB_OF(in_arena(arena, &details));
 }
@@ -658,6 +689,59 @@ test_gone_while_fetched(void **state)
 	client_close(&c);
 }
 
+/* What is at hand is not asked for again; old summaries will do. */
+static void
+check_facts(int version)
+{
+	static const struct span bodies[] = {
+		LITERAL("Subject: b\r\nMessage-ID: <1@x>\r\n\r\n"),
+		LITERAL("Subject: a\r\nMessage-ID: <3@x>\r\n"
+		    "References: <1@x> <2@x>\r\n\r\n"),
+		LITERAL("Subject: c\r\nMessage-ID: <4@x>\r\n"
+		    "In-Reply-To: <3@x>\r\n\r\n"),
+	};
+	struct client c;
+
+	toy.summaries = version;
+	toy.uidnext = (uint32_t)version * 100 + 1;
+	for (size_t i = 0; i < ARRAY_LEN(bodies); i++)
+		toy_append(bodies[i]);
+	client_select(&c);
+	expect(&c, "a SORT (SUBJECT) UTF-8 ALL\r\n",
+	    "* SORT 2 1 3\r\na OK Sorted\r\n");
+	assert_int_equal(toy.details_asked, 3);
+	expect(&c, "b THREAD REFERENCES UTF-8 ALL\r\n",
+	    "* THREAD (1 2 3)\r\nb OK Threaded\r\n");
+	assert_int_equal(toy.details_asked, 3);
+	toy_append(SPAN("Subject: aa\r\n\r\n"));
+	toy_note();
+	expect(&c, "c NOOP\r\n", "* 4 EXISTS\r\nc OK Done\r\n");
+	expect(&c, "d SORT (SUBJECT) UTF-8 ALL\r\n",
+	    "* SORT 2 4 1 3\r\nd OK Sorted\r\n");
+	assert_int_equal(toy.details_asked, 4);
+	toy_expunge(1);
+	toy_note();
+	expect(&c, "e NOOP\r\n", "* 2 EXPUNGE\r\ne OK Done\r\n");
+	expect(&c, "f SORT (SUBJECT) UTF-8 ALL\r\n",
+	    "* SORT 3 1 2\r\nf OK Sorted\r\n");
+	assert_int_equal(toy.details_asked, 4);
+	client_close(&c);
+}
+
+static void
+test_old_facts(void **state)
+{
+	(void)state;
+	check_facts(1);
+}
+
+static void
+test_facts(void **state)
+{
+	(void)state;
+	check_facts(2);
+}
+
 /* BODY[] sets \Seen and says so; the flags come with the answer. */
 static void
 test_seen(void **state)
@@ -752,6 +836,8 @@ main(void)
 		BENCH_TEST(test_incomplete_changes),
 		BENCH_TEST(test_silent),
 		BENCH_TEST(test_gone_while_fetched),
+		BENCH_TEST(test_old_facts),
+		BENCH_TEST(test_facts),
 		BENCH_TEST(test_seen),
 		BENCH_TEST(test_large),
 		BENCH_TEST(test_limits),
