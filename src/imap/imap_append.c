@@ -59,11 +59,13 @@ refused(struct imap_task *t, enum result result)
 	}
 }
 
-/* "APPENDUID 38505 3955" or "APPENDUID 38505 3955:3957". */
+/* "APPENDUID 38505 3955" or "APPENDUID 38505 3955:3957"; NULL: untold. */
 static const char *
 append_uid(struct imap_task *t, uint32_t uidvalidity, uint32_t first,
     size_t count)
 {
+	if (first == 0)
+		return NULL;
 	if (count == 1)
 		return arena_printf(t->arena, "APPENDUID %u %u", uidvalidity,
 		    first).p;
@@ -134,11 +136,14 @@ put_records(struct imap_upload *u, struct span all, struct text *records)
 static struct imap_reply
 replaced(struct imap_task *t, const struct message_put_reply *reply)
 {
+	const char *code = append_uid(t, reply->uidvalidity, reply->uid, 1);
 	struct stream *out = t->s->stream;
 
-	stream_str(out, "* OK [");
-	stream_str(out, append_uid(t, reply->uidvalidity, reply->uid, 1));
-	stream_str(out, "] Replacement is there\r\n");
+	if (code != NULL) {
+		stream_str(out, "* OK [");
+		stream_str(out, code);
+		stream_str(out, "] Replacement is there\r\n");
+	}
 	if (!imap_apply(t->s->box, &IMAP_CHANGES(*reply)))
 		return imap_no("SERVERBUG", "The mailbox is damaged");
 	return imap_ok("Message replaced");

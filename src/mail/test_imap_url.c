@@ -103,7 +103,7 @@ test_refused(void **state)
 		"imap://h/m/;UID=1;URLAUTH=anonymousx",
 		"imap://h/m/;UID=1;URLAUTH=anonymous:INTERNAL",
 		"imap://h/m/;UID=1;URLAUTH=anonymous:INTERNAL:0f",
-		"imap://h/m/;UID=1;URLAUTH=anonymous:INTERNAL:g" TOKEN,
+		("imap://h/m/;UID=1;URLAUTH=anonymous:INTERNAL:g" TOKEN),
 		"imap://h/m/;UID=1;EXPIRE=2030-01-01T00:00:00Z",
 		"imap://h/m/;UID=1;EXPIRE=now;URLAUTH=anonymous",
 		"/m", "m", "/m;UID=1",

@@ -352,6 +352,16 @@ add(struct store *store, const struct grant *grant, struct arrivals *all,
 	return add_to_one(store, grant, all, &two[0]);
 }
 
+/* Who may put messages in, but not look, is told of no UID (RFC 9051 11.4). */
+static uint32_t
+uid_told(const struct arrivals *all, struct mailbox *const two[2])
+{
+	const struct mailbox *mb = two[1] != NULL ? two[1] : two[0];
+
+	return mb != NULL && (mb->user == 0 ||
+	    (mb->rights & RIGHT_READ) != 0) ? all->uid : 0;
+}
+
 void
 verb_message_append(void *arg, const struct caller *caller,
     struct arena *arena, const struct message_append_request *req,
@@ -369,7 +379,7 @@ verb_message_append(void *arg, const struct caller *caller,
 	(void)caller;
 	(void)arena;
 	reply->result = add(arg, &req->grant, &all, two);
-	reply->uid = all.uid;
+	reply->uid = uid_told(&all, two);
 	reply->uidvalidity = all.uidvalidity;
 	mailbox_answer_two(two, 0, &reply->result);
 }
@@ -426,7 +436,7 @@ verb_message_put(void *arg, const struct caller *caller, struct arena *arena,
 	reply->result = take_records(req, max, arena, &all);
 	if (reply->result == RESULT_OK)
 		reply->result = add(store, &req->grant, &all, two);
-	reply->uid = all.uid;
+	reply->uid = uid_told(&all, two);
 	reply->uidvalidity = all.uidvalidity;
 	if (reply->result == RESULT_OK && all.replaces != 0)
 		reply->result = tell_source(two[0], req, arena, reply);

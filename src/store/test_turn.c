@@ -175,6 +175,44 @@ test_urls(void **state)
 	assert_int_equal(fetch(NULL, "INBOX", 0, 1).result, RESULT_DENIED);
 }
 
+/* What is signed holds when the store begins anew, and ends with its mailbox. */
+static void
+test_signed_urls(void **state)
+{
+	struct url_sign_request sign = { .rump = SPAN(
+	    "imap://ann@a.test/INBOX/;UID=1;URLAUTH=authuser") };
+	struct url_sign_reply token = { 0 };
+	struct url_fetch_request request = { .count = UINT64_MAX };
+	struct url_fetch_reply reply = { .data = BLOB_OF(SPAN_EMPTY) };
+	char url[300];
+
+	(void)state;
+	add_account(&f, "ann@a.test", "secret");
+	add_account(&f, "bob@a.test", "secret");
+	append("ann@a.test", "Subject: draft\r\n\r\nx\r\n");
+	sign.grant = grant_of(&f, "ann@a.test");
+	verb_url_sign(f.store, &from_access, f.arena, &sign, &token);
+	assert_int_equal(token.result, RESULT_OK);
+	snprintf(url, sizeof(url), "%.*s:internal:%.*s",
+	    SPAN_ARG(sign.rump), SPAN_ARG(token.token));
+	request.url = span_str(url);
+	fixture_reopen(&f);
+	request.grant = grant_of(&f, "bob@a.test");
+	verb_url_fetch(f.store, &from_access, f.arena, &request, &reply);
+	assert_int_equal(reply.result, RESULT_OK);
+	assert_true(span_is(reply.data.bytes, "Subject: draft\r\n\r\nx\r\n"));
+	/* Pieces, clamped to what there is. */
+	request.from = 9;
+	request.count = 5;
+	verb_url_fetch(f.store, &from_access, f.arena, &request, &reply);
+	assert_true(span_is(reply.data.bytes, "draft"));
+	assert_int_equal(reply.size, 21);
+	request.from = UINT64_MAX;
+	verb_url_fetch(f.store, &from_access, f.arena, &request, &reply);
+	assert_int_equal(reply.data.bytes.n, 0);
+	assert_int_equal(fetch("ann@a.test", "INBOX", 0, 1).result, RESULT_OK);
+}
+
 int
 main(void)
 {
@@ -183,6 +221,7 @@ main(void)
 		OF_STORE(test_domains),
 		OF_STORE(test_turns),
 		OF_STORE(test_urls),
+		OF_STORE(test_signed_urls),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
