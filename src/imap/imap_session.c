@@ -108,7 +108,14 @@ run(struct imap_task *t)
 		    &t->literal) != 0;
 		return why;
 	}
-	return imap_read_literals(t, &why) ? imap_command_run(t) : why;
+	if (!imap_read_literals(t, &why))
+		return why;
+	/* Another session may have heard of new mail already: its numbers are
+	 * said before they are used. */
+	if (t->command->states == IMAP_SELECTED)
+		imap_notify_tell_selected(t, false,
+		    (t->command->how & IMAP_BY_UID) != 0);
+	return imap_command_run(t);
 }
 
 /* What the client gets to know with this answer, then the answer. */

@@ -103,6 +103,13 @@ run_before(const struct imap_view *v, uint32_t index, uint32_t *run)
 	return true;
 }
 
+/* Of messages the client will know when all is told but what is gone. */
+static uint32_t
+whole(const struct imap_view *v)
+{
+	return v->model->count + imap_uids_count(&v->gone);
+}
+
 /* Is the message gone? Else *row is its row in the model. */
 static bool
 is_gone(const struct imap_view *v, uint32_t index, uint32_t *uid,
@@ -111,7 +118,7 @@ is_gone(const struct imap_view *v, uint32_t index, uint32_t *uid,
 	const struct imap_run *r;
 	uint32_t run, into;
 
-	must(index < imap_view_count(v));
+	must(index < whole(v));
 	*row = index;
 	if (v->gone.from == v->gone.to || !run_before(v, index, &run))
 		return false;
@@ -128,8 +135,7 @@ is_gone(const struct imap_view *v, uint32_t index, uint32_t *uid,
 uint32_t
 imap_view_count(const struct imap_view *v)
 {
-	return v->model == NULL ? 0
-	    : v->model->count + imap_uids_count(&v->gone);
+	return v->model == NULL ? 0 : v->told_count;
 }
 
 bool
@@ -157,18 +163,16 @@ imap_view_uid(const struct imap_view *v, uint32_t index)
 uint32_t
 imap_view_find(const struct imap_view *v, uint32_t uid)
 {
-	return imap_model_find(v->model, uid) + imap_uids_below(&v->gone, uid);
+	return MIN(v->told_count, imap_model_find(v->model, uid) +
+	    imap_uids_below(&v->gone, uid));
 }
 
 uint32_t
 imap_view_last_uid(const struct imap_view *v)
 {
-	const struct imap_model *m = v->model;
+	uint32_t count = imap_view_count(v);
 
-	if (m == NULL)
-		return 0;
-	return MAX(imap_uids_last(&v->gone),
-	    m->count > 0 ? m->rows[m->count - 1].uid : 0);
+	return count == 0 ? 0 : imap_view_uid(v, count - 1);
 }
 
 uint64_t
@@ -302,7 +306,7 @@ bool
 imap_view_news(const struct imap_view *v)
 {
 	return imap_view_any_gone(v) || v->tell_keywords ||
-	    v->told_count != imap_view_count(v) ||
+	    v->told_count != whole(v) ||
 	    v->told_recent != imap_view_recent(v) ||
 	    v->changed.from < v->changed.to;
 }
@@ -385,8 +389,8 @@ imap_view_next(struct imap_view *v, bool expunges, struct imap_event *event)
 		*event = (struct imap_event){ IMAP_EVENT_KEYWORDS, 0 };
 		return true;
 	}
-	if (v->told_count != imap_view_count(v)) {
-		v->told_count = imap_view_count(v);
+	if (v->told_count != whole(v)) {
+		v->told_count = whole(v);
 		*event = (struct imap_event){ IMAP_EVENT_EXISTS,
 		    v->told_count };
 		return true;

@@ -64,7 +64,8 @@ bool imap_view_vanish(struct imap_view *, struct text *uids);
 void imap_view_told(struct imap_view *, uint32_t index);
 void imap_view_told_all(struct imap_view *, uint32_t from, uint32_t to);
 
-/* Messages: those that are gone and not told so are counted. */
+/* Messages that the client was told of: those that are gone and not told so
+ * are counted, those that came since are not. */
 uint32_t imap_view_count(const struct imap_view *);
 /* Are there any that are gone and not told so? */
 bool imap_view_any_gone(const struct imap_view *);
