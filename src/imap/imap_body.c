@@ -6,6 +6,7 @@
  * to be looked into, is shown as what it is for a client: text, or octets.
  */
 #include "imap/imap_body.h"
+#include "imap/imap_put.h"
 
 struct writer {
 	struct text *out;
@@ -18,8 +19,23 @@ static void add_part(const struct writer *, const struct summary_part *);
 static void
 add_nstring(const struct writer *w, struct span s)
 {
-	text_char(w->out, ' ');
+	put_char(w->out, ' ');
 	imap_add_nstring(w->out, s, w->mode);
+}
+
+static void
+add_param_name(const struct writer *w, const struct words_param *p)
+{
+	struct text name = TEXT_INIT(0);
+
+	if (!p->extended) {
+		imap_add_string(w->out, p->name, w->mode);
+		return;
+	}
+	text_add(&name, p->name);
+	text_char(&name, '*');
+	imap_add_string(w->out, text_span(&name), w->mode);
+	text_free(&name);
 }
 
 /* ("charset" "utf-8" "name*" "utf-8''x") */
@@ -28,26 +44,21 @@ add_params(const struct writer *w, const struct words_param *p,
     bool default_charset)
 {
 	const char *before = "(";
-	struct text name = TEXT_INIT(0);
 
-	text_char(w->out, ' ');
+	put_char(w->out, ' ');
 	for (; p != NULL; p = p->next, before = " ") {
 		default_charset &= !span_is_nocase(p->name, "charset");
-		text_str(w->out, before);
-		text_clear(&name);
-		text_add(&name, p->name);
-		text_str(&name, p->extended ? "*" : "");
-		imap_add_string(w->out, text_span(&name), w->mode);
-		text_char(w->out, ' ');
+		put_span(w->out, span_str(before));
+		add_param_name(w, p);
+		put_char(w->out, ' ');
 		imap_add_free_text(w->out, p->value, w->mode);
 	}
 	if (default_charset)
 		text_printf(w->out, "%s\"charset\" \"us-ascii\"", before);
 	else if (*before == '(')
-		text_str(w->out, "NIL");
+		put_lit(w->out, "NIL");
 	if (default_charset || *before == ' ')
-		text_char(w->out, ')');
-	text_free(&name);
+		put_char(w->out, ')');
 }
 
 static void
@@ -55,17 +66,17 @@ add_languages(const struct writer *w, const struct words_param *p)
 {
 	const char *before = "(";
 
-	text_char(w->out, ' ');
+	put_char(w->out, ' ');
 	if (p == NULL || p->next == NULL) {
 		imap_add_nstring(w->out, p == NULL ? SPAN_EMPTY : p->value,
 		    w->mode);
 		return;
 	}
 	for (; p != NULL; p = p->next, before = " ") {
-		text_str(w->out, before);
+		put_span(w->out, span_str(before));
 		imap_add_string(w->out, p->value, w->mode);
 	}
-	text_char(w->out, ')');
+	put_char(w->out, ')');
 }
 
 /* Disposition, language, location: the same for all bodies. */
@@ -73,12 +84,12 @@ static void
 add_extension(const struct writer *w, const struct summary_part *p)
 {
 	if (p->disposition.p == NULL) {
-		text_str(w->out, " NIL");
+		put_lit(w->out, " NIL");
 	} else {
-		text_str(w->out, " (");
+		put_lit(w->out, " (");
 		imap_add_string(w->out, p->disposition, w->mode);
 		add_params(w, p->disposition_params, false);
-		text_char(w->out, ')');
+		put_char(w->out, ')');
 	}
 	add_languages(w, p->languages);
 	add_nstring(w, p->location);
@@ -97,7 +108,7 @@ add_multipart(const struct writer *w, const struct summary_part *p)
 		add_part(w, &nothing);
 	for (child = p->first; child != NULL; child = child->next)
 		add_part(w, child);
-	text_char(w->out, ' ');
+	put_char(w->out, ' ');
 	imap_add_string(w->out, p->subtype, w->mode);
 	if (!w->extended)
 		return;
@@ -120,15 +131,15 @@ add_leaf_type(const struct writer *w, const struct summary_part *p)
 	    span_is_nocase(p->subtype, "global"));
 
 	if (message) {
-		text_str(w->out, "\"application\" \"octet-stream\"");
+		put_lit(w->out, "\"application\" \"octet-stream\"");
 		return false;
 	}
 	if (type_is(p, "multipart")) {
-		text_str(w->out, "\"text\" \"plain\"");
+		put_lit(w->out, "\"text\" \"plain\"");
 		return true;
 	}
 	imap_add_string(w->out, p->type, w->mode);
-	text_char(w->out, ' ');
+	put_char(w->out, ' ');
 	imap_add_string(w->out, p->subtype, w->mode);
 	return type_is(p, "text");
 }
@@ -136,7 +147,7 @@ add_leaf_type(const struct writer *w, const struct summary_part *p)
 static void
 add_number(const struct writer *w, uint64_t n)
 {
-	text_char(w->out, ' ');
+	put_char(w->out, ' ');
 	text_u64(w->out, n);
 }
 
@@ -147,9 +158,9 @@ add_fields(const struct writer *w, const struct summary_part *p,
 {
 	add_params(w, p->params, default_charset);
 	add_nstring(w, p->id);
-	text_char(w->out, ' ');
+	put_char(w->out, ' ');
 	if (p->description.p == NULL)
-		text_str(w->out, "NIL");
+		put_lit(w->out, "NIL");
 	else
 		imap_add_free_text(w->out, p->description, w->mode);
 	add_nstring(w, p->encoding.n > 0 ? p->encoding : SPAN("7bit"));
@@ -161,12 +172,12 @@ add_single(const struct writer *w, const struct summary_part *p)
 {
 	if (p->kind == MIME_MESSAGE) {
 		imap_add_string(w->out, p->type, w->mode);
-		text_char(w->out, ' ');
+		put_char(w->out, ' ');
 		imap_add_string(w->out, p->subtype, w->mode);
 		add_fields(w, p, false);
-		text_char(w->out, ' ');
+		put_char(w->out, ' ');
 		imap_add_envelope(w->out, p->envelope, w->mode);
-		text_char(w->out, ' ');
+		put_char(w->out, ' ');
 		add_part(w, p->first);
 		add_number(w, p->body_lines);
 	} else if (add_leaf_type(w, p)) {
@@ -184,12 +195,12 @@ add_single(const struct writer *w, const struct summary_part *p)
 static void
 add_part(const struct writer *w, const struct summary_part *p)
 {
-	text_char(w->out, '(');
+	put_char(w->out, '(');
 	if (p->kind == MIME_MULTIPART)
 		add_multipart(w, p);
 	else
 		add_single(w, p);
-	text_char(w->out, ')');
+	put_char(w->out, ')');
 }
 
 void

@@ -2,40 +2,83 @@
  * imap_envelope.c - strings and envelopes as RFC 3501 writes them.
  */
 #include "imap/imap_envelope.h"
+#include "imap/imap_put.h"
 #include "mail/encode.h"
 #include "mail/words.h"
 
-/* What may stand between quotes; '"' and '\' with a backslash before. */
+/*
+ * Eight bytes at once: is none of them a control, a quote, a backslash or
+ * beyond ASCII? (A byte below n, or zero, borrows from its highest bit.)
+ */
 static bool
-is_quotable(struct span s, enum imap_text_mode mode)
+all_plain(uint64_t w)
 {
-	size_t i;
-	bool ascii = true;
+	const uint64_t ones = 0x0101010101010101u, highs = ones * 0x80;
+	uint64_t quote = w ^ ones * '"', back = w ^ ones * '\\';
 
-	for (i = 0; i < s.n; i++) {
-		if (s.p[i] == '\r' || s.p[i] == '\n' || s.p[i] == '\0')
-			return false;
-		ascii &= (unsigned char)s.p[i] < 0x80;
-	}
-	return ascii || (mode == IMAP_TEXT_UTF8 && utf8_valid(s));
+	return ((w | (w - ones * ' ') | (quote - ones) | (back - ones)) &
+	    highs) == 0;
 }
 
-static void
-add_quoted(struct text *out, struct span s)
+/* How many bytes from there on need no look of their own. */
+static size_t
+plain_run(struct span s, size_t from)
+{
+	size_t i = from;
+	uint64_t w;
+
+	for (; s.n - i >= sizeof(w); i += sizeof(w)) {
+		memcpy(&w, s.p + i, sizeof(w));
+		if (!all_plain(w))
+			break;
+	}
+	return i - from;
+}
+
+/* The rest, byte by byte. False: it may not stand between quotes. */
+static bool
+quote_some(struct span s, size_t *i, char **to, bool *ascii)
+{
+	for (size_t end = MIN(s.n, *i + 8); *i < end; ++*i) {
+		char c = s.p[*i];
+
+		if (c == '\r' || c == '\n' || c == '\0')
+			return false;
+		*ascii &= (unsigned char)c < 0x80;
+		if (c == '"' || c == '\\')
+			*(*to)++ = '\\';
+		*(*to)++ = c;
+	}
+	return true;
+}
+
+/*
+ * Between quotes; '"' and '\\' with a backslash before. False, and nothing is
+ * written, when it cannot stand there.
+ */
+static bool
+add_quoted(struct text *out, struct span s, enum imap_text_mode mode)
 {
 	char *to = text_room(out, 2 * s.n + 2), *start = to;
-	size_t i;
+	bool ascii = true;
+	size_t i = 0, n;
 
 	if (to == NULL)
-		return;
+		return true;		/* full: it stays so */
 	*to++ = '"';
-	for (i = 0; i < s.n; i++) {
-		if (s.p[i] == '"' || s.p[i] == '\\')
-			*to++ = '\\';
-		*to++ = s.p[i];
+	while (i < s.n) {
+		n = plain_run(s, i);
+		memcpy(to, s.p + i, n);
+		to += n;
+		i += n;
+		if (!quote_some(s, &i, &to, &ascii))
+			return false;
 	}
 	*to++ = '"';
+	if (!ascii && (mode != IMAP_TEXT_UTF8 || !utf8_valid(s)))
+		return false;
 	text_grew(out, (size_t)(to - start));
+	return true;
 }
 
 void
@@ -67,9 +110,7 @@ add_text_literal(struct text *out, struct span s)
 void
 imap_add_string(struct text *out, struct span s, enum imap_text_mode mode)
 {
-	if (is_quotable(s, mode))
-		add_quoted(out, s);
-	else
+	if (!add_quoted(out, s, mode))
 		add_text_literal(out, s);
 }
 
@@ -77,7 +118,7 @@ void
 imap_add_nstring(struct text *out, struct span s, enum imap_text_mode mode)
 {
 	if (s.p == NULL)
-		text_str(out, "NIL");
+		put_lit(out, "NIL");
 	else
 		imap_add_string(out, s, mode);
 }
@@ -87,8 +128,10 @@ imap_add_free_text(struct text *out, struct span s, enum imap_text_mode mode)
 {
 	struct text encoded;
 
+	if (add_quoted(out, s, mode))
+		return;
 	if (utf8_is_ascii(s) || (mode == IMAP_TEXT_UTF8 && utf8_valid(s))) {
-		imap_add_string(out, s, mode);
+		add_text_literal(out, s);
 		return;
 	}
 	encoded = TEXT_INIT(0);
@@ -126,7 +169,7 @@ static void
 add_free_nstring(struct text *out, struct span s, enum imap_text_mode mode)
 {
 	if (s.p == NULL)
-		text_str(out, "NIL");
+		put_lit(out, "NIL");
 	else
 		imap_add_free_text(out, s, mode);
 }
@@ -136,15 +179,15 @@ static void
 add_mailbox(struct text *out, const struct address_entry *e,
     enum imap_text_mode mode)
 {
-	text_char(out, '(');
+	put_char(out, '(');
 	add_free_nstring(out, e->name.n > 0 ? e->name : SPAN_EMPTY, mode);
-	text_char(out, ' ');
+	put_char(out, ' ');
 	imap_add_nstring(out, e->route, mode);
-	text_char(out, ' ');
+	put_char(out, ' ');
 	imap_add_string(out, e->local, mode);
-	text_char(out, ' ');
+	put_char(out, ' ');
 	imap_add_string(out, e->domain, mode);
-	text_char(out, ')');
+	put_char(out, ')');
 }
 
 static void
@@ -156,12 +199,12 @@ add_address(struct text *out, const struct address_entry *e,
 		add_mailbox(out, e, mode);
 		break;
 	case ADDRESS_GROUP:
-		text_str(out, "(NIL NIL ");
+		put_lit(out, "(NIL NIL ");
 		imap_add_free_text(out, e->name, mode);
-		text_str(out, " NIL)");
+		put_lit(out, " NIL)");
 		break;
 	case ADDRESS_GROUP_END:
-		text_str(out, "(NIL NIL NIL NIL)");
+		put_lit(out, "(NIL NIL NIL NIL)");
 		break;
 	}
 }
@@ -170,24 +213,24 @@ static void
 add_list(struct text *out, const struct address_entry *e,
     enum imap_text_mode mode)
 {
-	text_char(out, ' ');
+	put_char(out, ' ');
 	if (e == NULL) {
-		text_str(out, "NIL");
+		put_lit(out, "NIL");
 		return;
 	}
-	text_char(out, '(');
+	put_char(out, '(');
 	for (; e != NULL; e = e->next)
 		add_address(out, e, mode);
-	text_char(out, ')');
+	put_char(out, ')');
 }
 
 void
 imap_add_envelope(struct text *out, const struct summary_envelope *e,
     enum imap_text_mode mode)
 {
-	text_char(out, '(');
+	put_char(out, '(');
 	imap_add_nstring(out, e->date, mode);
-	text_char(out, ' ');
+	put_char(out, ' ');
 	add_free_nstring(out, e->subject, mode);
 	add_list(out, e->from, mode);
 	/* Where they are missing, the server says From. */
@@ -196,9 +239,9 @@ imap_add_envelope(struct text *out, const struct summary_envelope *e,
 	add_list(out, e->to, mode);
 	add_list(out, e->cc, mode);
 	add_list(out, e->bcc, mode);
-	text_char(out, ' ');
+	put_char(out, ' ');
 	imap_add_nstring(out, e->in_reply_to, mode);
-	text_char(out, ' ');
+	put_char(out, ' ');
 	imap_add_nstring(out, e->message_id, mode);
-	text_char(out, ')');
+	put_char(out, ')');
 }

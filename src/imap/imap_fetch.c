@@ -10,6 +10,7 @@
 
 #include "imap/imap_binary.h"
 #include "imap/imap_command.h"
+#include "imap/imap_fetch_batch.h"
 #include "imap/imap_message.h"
 #include "imap/imap_resync.h"
 #include "imap/imap_rows.h"
@@ -17,11 +18,13 @@
 #include "ipc/wire.h"
 #include "mail/date.h"
 
+/* A batch begins small, for an early answer, and grows to the most. */
 enum {
-	BATCH_ROWS = 256,
-	BATCH_BYTES = 1 << 20,		/* of messages got at once */
+	BATCH_ROWS = 64, BATCH_ROWS_MOST = 1024,
+	BATCH_BYTES = 256 << 10,	/* of messages got at once */
+	BATCH_BYTES_MOST = 4 << 20,
 	ALONE = 128 << 10,		/* larger ones are got by themselves */
-	LINE_FULL = 8 << 10,		/* then it goes to the stream */
+	LINE_FULL = 64 << 10,		/* then it goes to the stream */
 	ROWS_FULL = 64 << 10,
 	ROWS_A_TURN = 8192,
 };
@@ -37,14 +40,12 @@ struct run {
 	bool uid_only;			/* RFC 9586: "* 9 UIDFETCH (" */
 	bool missing;			/* a message was gone */
 	bool unknown_encoding;		/* BINARY could not be decoded */
-	struct arena *batch_arena, *arena;
-	/* The batch. */
-	size_t count;
-	uint32_t index[BATCH_ROWS], uid[BATCH_ROWS];
-	struct message_row row[BATCH_ROWS];
-	struct message_detail *details;
-	struct span *bodies;
-	struct blob bodies_blob;
+	struct arena *arena;		/* of one message */
+	struct imap_batch *batch;	/* that is told now */
+	struct imap_batch *ahead;	/* that is being got; or its memory */
+	size_t rows_at_once;
+	uint64_t bytes_at_once;
+	uint64_t left;			/* rows not yet in a batch, at most */
 };
 
 /* NULL: it is gone. Good until we wait. */
@@ -374,7 +375,7 @@ add_item(struct run *r, const struct imap_fetch_item *item,
 	case IMAP_FETCH_EMAILID:
 	case IMAP_FETCH_THREADID:
 	case IMAP_FETCH_SAVEDATE:
-		add_detail_item(r, item->kind, &r->details[i]);
+		add_detail_item(r, item->kind, &r->batch->details[i]);
 		return 1;
 	case IMAP_FETCH_SECTION:
 		return add_section(r, item, m);
@@ -506,37 +507,54 @@ shared_bytes(const struct run *r, const struct message_row *row)
 	return row->size;
 }
 
-/* The next rows, as many as go together. */
+static void
+grow_batches(struct run *r)
+{
+	r->rows_at_once = MIN(2 * r->rows_at_once, (size_t)BATCH_ROWS_MOST);
+	r->bytes_at_once = MIN(2 * r->bytes_at_once,
+	    (uint64_t)BATCH_BYTES_MOST);
+}
+
+/* The next rows, as many as go together. False: there are none; or no memory. */
 static bool
-take_batch(struct run *r)
+take_batch(struct run *r, struct imap_batch *b)
 {
 	uint64_t bytes = 0;
 	uint32_t index;
 
-	r->count = 0;
-	while (r->count < BATCH_ROWS) {
+	if (r->left == 0 || !imap_batch_empty(b, (size_t)MIN(r->left,
+	    r->rows_at_once)))
+		return false;
+	while (b->count < b->room) {
 		struct imap_walk before = r->walk;
 		uint64_t more;
 
-		if (!imap_walk(&r->picks, &r->walk, &index))
+		if (!imap_walk(&r->picks, &r->walk, &index)) {
+			r->left = 0;
 			break;
+		}
+		r->left--;
 		if (!wanted(r, index))
 			continue;
-		r->row[r->count] = *row_at(r, index);
-		more = shared_bytes(r, &r->row[r->count]);
-		if (r->count > 0 && (more > ALONE ||
-		    bytes + more > BATCH_BYTES)) {
+		b->rows[b->count] = *row_at(r, index);
+		more = shared_bytes(r, &b->rows[b->count]);
+		if (b->count > 0 && (more > ALONE ||
+		    bytes + more > r->bytes_at_once)) {
 			r->walk = before;
+			r->left++;
 			break;
 		}
 		bytes += more;
-		r->index[r->count] = index;
-		r->uid[r->count] = r->row[r->count].uid;
-		r->count++;
+		b->together[b->count] = more > 0;
+		b->index[b->count++] = index;
 		if (more > ALONE)
 			break;
 	}
-	return r->count > 0;
+	b->wants_details = r->wish.needs_details;
+	b->wants_summary = r->wish.needs_summary;
+	b->wants_bodies = r->wish.needs_bytes;
+	grow_batches(r);
+	return b->count > 0 || (r->left > 0 && take_batch(r, b));
 }
 
 /* \Seen for those that lack it: one call. RFC 3501 6.4.5. */
@@ -544,6 +562,7 @@ static int
 set_seen(struct run *r)
 {
 	struct imap_session *s = r->t->s;
+	const struct imap_batch *b = r->batch;
 	struct text uids = TEXT_INIT(0);
 	struct message_store_request request = { .grant = s->grant,
 	    .mailbox = s->box->id, .mode = STORE_ADD, .flags = FLAG_SEEN,
@@ -552,14 +571,14 @@ set_seen(struct run *r)
 	struct message_store_reply reply;
 	int status = 1;
 
-	for (size_t i = 0; i < r->count; i++)
-		if ((r->row[i].flags & FLAG_SEEN) == 0)
+	for (size_t i = 0; i < b->count; i++)
+		if ((b->rows[i].flags & FLAG_SEEN) == 0)
 			uid_range_put(&uids, &(struct uid_range){
-			    .first = r->uid[i], .last = r->uid[i] });
-	if (uids.n == 0 || (imap_mailbox_rights(s->box) & RIGHT_SEEN) == 0)
+			    .first = b->rows[i].uid, .last = b->rows[i].uid });
+	if (uids.n == 0)
 		goto out;
 	request.uids = BLOB_OF(text_span(&uids));
-	if (call_message_store(imap_store(), r->batch_arena, &request,
+	if (call_message_store(imap_store(), b->arena, &request,
 	    &reply) != 1) {
 		status = -1;
 		goto out;
@@ -575,76 +594,24 @@ out:
 	return status;
 }
 
-/* Bytes of the small ones, when there are several. */
-static int
-get_bodies(struct run *r)
-{
-	uint32_t *uids = arena_alloc(r->batch_arena, sizeof(r->uid));
-	struct span *got = arena_alloc(r->batch_arena,
-	    r->count * sizeof(*got));
-	size_t *places = arena_alloc(r->batch_arena,
-	    r->count * sizeof(*places));
-	size_t n = 0;
-
-	r->bodies = arena_zalloc(r->batch_arena, r->count *
-	    sizeof(*r->bodies));
-	if (uids == NULL || got == NULL || places == NULL || r->bodies == NULL)
-		return -1;
-	for (size_t i = 0; i < r->count; i++)
-		if (shared_bytes(r, &r->row[i]) > 0) {
-			places[n] = i;
-			uids[n++] = r->uid[i];
-		}
-	if (n < 2)
-		return 1;
-	if (imap_get_bodies(r->t->s->box, r->batch_arena, uids, n, got,
-	    &r->bodies_blob) != 1)
-		return -1;
-	for (size_t i = 0; i < n; i++)
-		if (got[i].n == r->row[places[i]].size)
-			r->bodies[places[i]] = got[i];
-	return 1;
-}
-
-static int
-prepare_batch(struct run *r)
-{
-	const struct imap_fetch *w = &r->wish;
-
-	r->details = NULL;
-	r->bodies = NULL;
-	if (w->needs_details || w->needs_summary) {
-		r->details = arena_alloc(r->batch_arena,
-		    r->count * sizeof(*r->details));
-		if (r->details == NULL || imap_get_details(
-		    r->t->s->box, r->batch_arena, r->uid, r->count,
-		    w->needs_summary, r->details) != 1)
-			return -1;
-	}
-	if (r->seen && set_seen(r) != 1)
-		return -1;
-	if (w->needs_bytes && r->count > 1 && get_bodies(r) != 1)
-		return -1;
-	return 1;
-}
-
 static int
 say_batch_row(struct run *r, size_t i)
 {
-	const struct message_row *now = row_at(r, r->index[i]);
+	struct imap_batch *b = r->batch;
+	const struct message_row *now = row_at(r, b->index[i]);
 	struct imap_message m;
 	int status;
 
-	if (r->details != NULL && r->details[i].uid == 0)
+	if (b->details != NULL && b->details[i].uid == 0)
 		return 0;
 	if (now != NULL)
-		r->row[i] = *now;	/* its flags may be others */
-	imap_message_begin(&m, r->t, r->t->s->box, r->arena, &r->row[i]);
-	if (r->details != NULL)
-		m.record = r->details[i].summary;
-	if (r->bodies != NULL)
-		m.held = r->bodies[i];
-	status = say_row(r, &m, &r->row[i], r->index[i], i);
+		b->rows[i] = *now;	/* its flags may be others */
+	imap_message_begin(&m, r->t, r->t->s->box, r->arena, &b->rows[i]);
+	if (b->details != NULL)
+		m.record = b->details[i].summary;
+	if (b->bodies != NULL)
+		m.held = b->bodies[i];
+	status = say_row(r, &m, &b->rows[i], b->index[i], i);
 	imap_message_end(&m);
 	return status;
 }
@@ -652,17 +619,40 @@ say_batch_row(struct run *r, size_t i)
 static int
 say_batch(struct run *r)
 {
-	int status = prepare_batch(r);
+	int status = imap_batch_wait(r->batch);
 
-	for (size_t i = 0; status != -1 && i < r->count; i++) {
+	if (status == 1 && r->seen)
+		status = set_seen(r);
+	for (size_t i = 0; status != -1 && i < r->batch->count; i++) {
 		status = say_batch_row(r, i);
 		if (status == 0)
 			r->missing = true;
 	}
-	blob_release(&r->bodies_blob);
-	r->bodies_blob = BLOB_OF(SPAN_EMPTY);
-	arena_reset(r->batch_arena);
 	return status == -1 ? -1 : 1;
+}
+
+/* The next batch is on its way while this one is told. */
+static int
+say_batches(struct run *r)
+{
+	bool more = take_batch(r, r->batch);
+	int status = 1;
+
+	if (more && r->left == 0)
+		imap_batch_get(r->batch);
+	else if (more)
+		imap_batch_begin(r->batch);
+	while (more && status == 1 && stream_error(r->t->s->stream) == 0) {
+		struct imap_batch *told = r->batch;
+
+		more = take_batch(r, r->ahead);
+		if (more)
+			imap_batch_begin(r->ahead);
+		status = say_batch(r);
+		r->batch = r->ahead;
+		r->ahead = told;
+	}
+	return status;
 }
 
 /* -- the command ---- */
@@ -720,9 +710,7 @@ run_fetch(struct run *r)
 	else if (!w->needs_details && !w->needs_summary && !w->needs_bytes)
 		say_from_view(r);
 	else
-		while (status == 1 && stream_error(r->t->s->stream) == 0 &&
-		    take_batch(r))
-			status = say_batch(r);
+		status = say_batches(r);
 	put_line(r);
 	if (status == -1)
 		return imap_unavailable();
@@ -751,7 +739,6 @@ imap_fetch(struct imap_task *t)
 		return imap_no_memory();
 	r->t = t;
 	r->line = TEXT_INIT(0);
-	r->bodies_blob = BLOB_OF(SPAN_EMPTY);
 	r->uid_only = imap_has(t->s, IMAP_UIDONLY);
 	if (!imap_parse_fetch(&t->in, (t->command->how & IMAP_BY_UID) != 0 &&
 	    !r->uid_only, &r->wish))
@@ -773,11 +760,17 @@ imap_fetch(struct imap_task *t)
 	    &r->wish.set, NULL, &why))
 		return why;
 	r->seen = r->wish.sets_seen && !t->s->box->read_only;
-	r->batch_arena = imap_arena_get();
+	for (size_t i = 0; i < r->picks.count; i++)
+		r->left += r->picks.picks[i].to - r->picks.picks[i].from;
+	r->rows_at_once = BATCH_ROWS;
+	r->bytes_at_once = BATCH_BYTES;
+	r->batch = imap_batch_new(t->s->box);
+	r->ahead = imap_batch_new(t->s->box);
 	r->arena = imap_arena_get();
 	why = run_fetch(r);
 	imap_arena_put(&r->arena);
-	imap_arena_put(&r->batch_arena);
+	imap_batch_free(&r->ahead);
+	imap_batch_free(&r->batch);
 	text_free(&r->line);
 	return why;
 }

@@ -8,7 +8,7 @@
 #include "mail/header.h"
 
 enum {
-	BODIES_LIMIT = 4 << 20,
+	BODIES_LIMIT = 8 << 20,
 	RECORD_LARGE = 1 << 20,		/* of a summary made for one answer */
 };
 
@@ -206,49 +206,94 @@ ranges_of(struct arena *arena, const uint32_t *uids, size_t count)
 	struct text text = TEXT_INIT(0);
 	struct span records;
 
-	for (size_t i = 0; i < count; i++)
+	for (size_t i = 0, next; i < count; i = next) {
+		next = i + 1;
+		while (next < count && uids[next] == uids[next - 1] + 1)
+			next++;
 		uid_range_put(&text, &(struct uid_range){ .first = uids[i],
-		    .last = uids[i] });
+		    .last = uids[next - 1] });
+	}
 	records = arena_dup(arena, text_span(&text));
 	text_free(&text);
 	return records;
 }
 
-/* One answer's worth of details, put where they belong. *next: 0 at the end. */
+/* What is asked for in several answers. */
+struct details {
+	const struct grant *grant;
+	uint64_t mailbox;
+	struct arena *arena;
+	const uint32_t *uids;
+	size_t count;
+	bool with_summary;
+	struct message_detail *at;	/* with a place for each */
+	size_t next;			/* to be asked for */
+	struct blob *blob;		/* of the first answer; or NULL */
+};
+
+/* Details go where they belong; a copy of what does not stay where it is. */
 static int
-details_from(const struct imap_mailbox *box, struct arena *arena,
-    const uint32_t *uids, size_t count, bool with_summary,
-    struct message_detail *details, size_t *next)
+place_details(const struct details *d, struct span records, bool stays)
 {
-	struct message_details_request request = { .grant = box->s->grant,
-	    .mailbox = box->id, .with_summary = with_summary,
-	    .uids = BLOB_OF(ranges_of(arena, uids + *next, count - *next)) };
-	struct message_details_reply reply;
+	struct cursor c = { .rest = records };
 	struct message_detail detail;
-	struct cursor at;
-	size_t i = *next;
+	size_t i = d->next;
+	int status;
+
+	while ((status = message_detail_get(&c, &detail)) == 1) {
+		while (i < d->count && d->uids[i] < detail.uid)
+			i++;
+		if (i == d->count || d->uids[i] != detail.uid)
+			continue;
+		d->at[i] = detail;
+		if (!stays)
+			d->at[i].summary = arena_dup(d->arena,
+			    detail.summary);
+	}
+	return status == 0 ? 1 : -1;
+}
+
+/* One answer's worth. */
+static int
+next_details(struct details *d)
+{
+	struct message_details_request request = { .grant = *d->grant,
+	    .mailbox = d->mailbox, .with_summary = d->with_summary,
+	    .uids = BLOB_OF(ranges_of(d->arena, d->uids + d->next,
+	    d->count - d->next)) };
+	struct message_details_reply reply;
+	bool stays = d->blob != NULL && d->next == 0;
 	int status = -1;
 
-	if (call_message_details(imap_store(), arena, &request, &reply) != 1)
+	if (call_message_details(imap_store(), d->arena, &request,
+	    &reply) != 1)
 		return -1;
-	if (reply.result != RESULT_OK)
-		goto out;
-	at = (struct cursor){ .rest = reply.details.bytes };
-	while ((status = message_detail_get(&at, &detail)) == 1) {
-		while (i < count && uids[i] < detail.uid)
-			i++;
-		if (i == count || uids[i] != detail.uid)
-			continue;
-		details[i] = detail;
-		details[i].summary = arena_dup(arena, detail.summary);
+	if (reply.result == RESULT_OK)
+		status = place_details(d, reply.details.bytes, stays);
+	while (d->next < d->count && (reply.next == 0 ||
+	    d->uids[d->next] < reply.next))
+		d->next++;
+	if (stays)
+		*d->blob = reply.details;
+	else
+		blob_release(&reply.details);
+	return status;
+}
+
+static int
+get_details(struct details *d)
+{
+	size_t before;
+
+	memset(d->at, 0, d->count * sizeof(*d->at));
+	while (d->next < d->count) {
+		before = d->next;
+		if (next_details(d) != 1)
+			return -1;
+		if (d->next == before)
+			return -1;	/* no progress: not a sane answer */
 	}
-	while (*next < count && uids[*next] < reply.next)
-		(*next)++;
-	if (reply.next == 0)
-		*next = count;
-out:
-	blob_release(&reply.details);
-	return status == 0 ? 1 : -1;
+	return 1;
 }
 
 int
@@ -256,26 +301,28 @@ imap_get_details(const struct imap_mailbox *box, struct arena *arena,
     const uint32_t *uids, size_t count, bool with_summary,
     struct message_detail *details)
 {
-	size_t next = 0, before;
-
-	memset(details, 0, count * sizeof(*details));
-	while (next < count) {
-		before = next;
-		if (details_from(box, arena, uids, count, with_summary,
-		    details, &next) != 1)
-			return -1;
-		if (next == before)
-			return -1;	/* no progress: not a sane answer */
-	}
-	return 1;
+	return get_details(&(struct details){ .grant = &box->s->grant,
+	    .mailbox = box->id, .arena = arena, .uids = uids, .count = count,
+	    .with_summary = with_summary, .at = details });
 }
 
 int
-imap_get_bodies(const struct imap_mailbox *box, struct arena *arena,
-    const uint32_t *uids, size_t count, struct span *bodies, struct blob *blob)
+imap_details_of(const struct grant *grant, uint64_t mailbox,
+    struct arena *arena, const uint32_t *uids, size_t count,
+    bool with_summary, struct message_detail *details, struct blob *blob)
 {
-	struct message_bodies_request request = { .grant = box->s->grant,
-	    .mailbox = box->id, .limit = BODIES_LIMIT,
+	return get_details(&(struct details){ .grant = grant,
+	    .mailbox = mailbox, .arena = arena, .uids = uids, .count = count,
+	    .with_summary = with_summary, .at = details, .blob = blob });
+}
+
+int
+imap_bodies_of(const struct grant *grant, uint64_t mailbox,
+    struct arena *arena, const uint32_t *uids, size_t count,
+    struct span *bodies, struct blob *blob)
+{
+	struct message_bodies_request request = { .grant = *grant,
+	    .mailbox = mailbox, .limit = BODIES_LIMIT,
 	    .uids = BLOB_OF(ranges_of(arena, uids, count)) };
 	struct message_bodies_reply reply;
 	struct message_bytes bytes;
@@ -297,6 +344,14 @@ imap_get_bodies(const struct imap_mailbox *box, struct arena *arena,
 			bodies[i] = bytes.data;
 	}
 	return status == 0 ? 1 : -1;
+}
+
+int
+imap_get_bodies(const struct imap_mailbox *box, struct arena *arena,
+    const uint32_t *uids, size_t count, struct span *bodies, struct blob *blob)
+{
+	return imap_bodies_of(&box->s->grant, box->id, arena, uids, count,
+	    bodies, blob);
 }
 
 void

@@ -62,6 +62,16 @@ int  imap_get_details(const struct imap_mailbox *, struct arena *,
 int  imap_get_bodies(const struct imap_mailbox *, struct arena *,
     const uint32_t *uids, size_t count, struct span *bodies, struct blob *blob);
 
+/*
+ * The same for who has no session at hand. What the first answer carries is
+ * not copied, and lies in the blob: to be released, also when this fails.
+ */
+int  imap_details_of(const struct grant *, uint64_t mailbox, struct arena *,
+    const uint32_t *uids, size_t count, bool with_summary,
+    struct message_detail *details, struct blob *blob);
+int  imap_bodies_of(const struct grant *, uint64_t mailbox, struct arena *,
+    const uint32_t *uids, size_t count, struct span *bodies, struct blob *blob);
+
 /* RFC 8474: "M..." and "T..."; no thread: empty. */
 void imap_add_email_id(struct text *, const struct message_detail *);
 void imap_add_thread_id(struct text *, const struct message_detail *);

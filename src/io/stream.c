@@ -412,12 +412,37 @@ output_room(struct stream *s, size_t *room)
 	return b->data + b->n;
 }
 
+/* What is longer than a block goes out from where it lies. */
+static struct span
+write_through(struct stream *s, struct span bytes)
+{
+	monotime_t deadline = MONOTIME_NEVER;
+	ssize_t n;
+
+	if (drain(s, &deadline) == -1)
+		return SPAN_EMPTY;
+	while (bytes.n >= BLOCK) {
+		n = s->layer->write(s, bytes.p, bytes.n);
+		if (n >= 0)
+			bytes = span_from(bytes, (size_t)n);
+		else if (await_output(s, &deadline) == -1)
+			return SPAN_EMPTY;
+		if (fiber_share() == -1) {
+			stream_fail(s, errno);
+			return SPAN_EMPTY;
+		}
+	}
+	return bytes;
+}
+
 void
 stream_write(struct stream *s, struct span bytes)
 {
 	size_t n;
 	char *to;
 
+	if (bytes.n >= 2 * BLOCK && s->error == 0)
+		bytes = write_through(s, bytes);
 	while (bytes.n > 0 && (to = output_room(s, &n)) != NULL) {
 		n = MIN(n, bytes.n);
 		memcpy(to, bytes.p, n);
