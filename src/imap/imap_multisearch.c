@@ -206,6 +206,11 @@ check(struct imap_task *t, struct imap_search_command *wish,
 		*why = imap_bad("ESEARCH follows no changes");
 	else if (others && (wish->returns & IMAP_RETURN_SAVE) != 0)
 		*why = imap_bad("Only the selected mailbox can be saved");
+	else if (imap_has(t->s, IMAP_UTF8) && wish->charset.n > 0)
+		*why = imap_bad("Strings are in UTF-8 now");
+	else if (wish->has_numbers && (others ||
+	    imap_has(t->s, IMAP_UIDONLY)))
+		*why = imap_bad("Message numbers are of one mailbox");
 	else
 		return true;
 	return false;

@@ -59,12 +59,20 @@ by_uid(const struct imap_task *t)
 	return (t->command->how & IMAP_BY_UID) != 0;
 }
 
+/* RFC 6855 3: with UTF8=ACCEPT SEARCH names none; SORT and THREAD must. */
+static bool
+charset_fits(const struct imap_task *t, const struct imap_search_command *wish)
+{
+	return !imap_has(t->s, IMAP_UTF8) || wish->charset.n == 0 ||
+	    (t->command->run != imap_search &&
+	    span_is_nocase(wish->charset, "UTF-8"));
+}
+
 static bool
 prepare(struct imap_task *t, struct imap_search_command *wish,
     struct imap_reply *why)
 {
-	if (imap_has(t->s, IMAP_UTF8) && wish->charset.n > 0 &&
-	    !span_is_nocase(wish->charset, "UTF-8")) {
+	if (!charset_fits(t, wish)) {
 		*why = imap_bad("Strings are in UTF-8 now");
 		return false;
 	}
