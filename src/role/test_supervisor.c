@@ -134,14 +134,23 @@ on_stop(int64_t grace_ms)
 	control_done();
 }
 
+static void
+on_login_trust(struct span authorities, struct span token_keys)
+{
+	(void)authorities;
+	(void)token_keys;
+}
+
 const struct role_events edge_events = {
 	.settings = on_settings, .certificate = on_certificate,
+	.login_trust = on_login_trust,
 	.listen = on_listen, .peer = on_peer, .start = on_start,
 	.stop = on_stop,
 };
 const struct role_events store_events = {
 	.settings = on_settings, .grant_key = on_grant_key,
-	.routes = on_text, .listen = on_listen, .peer = on_peer, .start = on_start,
+	.routes = on_text, .login_trust = on_login_trust,
+	.listen = on_listen, .peer = on_peer, .start = on_start,
 	.stop = on_stop,
 };
 const struct role_events signer_events = {
@@ -151,6 +160,7 @@ const struct role_events signer_events = {
 };
 const struct role_events relay_events = {
 	.settings = on_settings, .trust = on_text, .routes = on_text,
+	.token_secret = on_text,
 	.peer = on_peer, .start = on_start, .stop = on_stop,
 };
 const struct role_events resolver_events = {
@@ -237,7 +247,7 @@ start(const char *more)
 {
 	configure(more);
 	lines = run(&supervisor);
-	line_with("event=supervisor.ready", "roles=7");
+	line_with("event=supervisor.ready", "roles=8");
 }
 
 /* Read the log to its end, which comes when nobody holds it any more. */
@@ -269,7 +279,7 @@ a_killed_role_comes_back(void **state)
 {
 	static const char *const names[] = { "name=signer",
 	    "name=resolver", "name=store", "name=mx", "name=access",
-	    "name=relay", "name=metrics" };
+	    "name=relay", "name=metrics", "name=index" };
 	long pids[ARRAY_LEN(names)];
 	const char *line;
 
@@ -310,7 +320,7 @@ a_new_store_gets_its_links_and_its_key(void **state)
 	line_with("event=role.ended", "name=store");
 	assert_int_equal(number_in(line_with("event=t.grant_key", ""),
 	    "some="), key);
-	for (links = 0; links < 4; )
+	for (links = 0; links < 5; )
 		links += strstr(line_with("event=t.peer", ""),
 		    "role=store") != NULL;
 	assert_int_equal(stop(SIGTERM), 0);
@@ -327,7 +337,7 @@ reload_tells_everyone_or_changes_nothing(void **state)
 	start("smtp.max_messages = 11");
 	configure("smtp.max_messages = 12");
 	kill(supervisor, SIGHUP);
-	for (int i = 0; i < 7; i++)
+	for (int i = 0; i < 8; i++)
 		line_with("event=t.settings", "max=12");
 	configure("smtp.max_messages = 13; smtp.colour = red");
 	kill(supervisor, SIGHUP);
@@ -350,14 +360,14 @@ the_store_stops_last(void **state)
 	(void)state;
 	start("");
 	kill(supervisor, SIGTERM);
-	while (ended < 7) {
+	while (ended < 8) {
 		line = line_with("role=", "");
 		ended += strstr(line, "event=role.ended") != NULL;
 		if (strstr(line, "event=t.stop") != NULL &&
 		    (strstr(line, "role=store") != NULL ||
 		    strstr(line, "role=resolver") != NULL ||
 		    strstr(line, "role=signer") != NULL))
-			assert_true(ended >= 4);
+			assert_true(ended >= 5);
 	}
 	line_with("event=supervisor.stopped", "");
 	drain();
