@@ -171,12 +171,36 @@ imap_examine(struct imap_task *t)
 	return select_mailbox(t, true);
 }
 
+static uint32_t
+count_deleted(const struct imap_model *m)
+{
+	uint32_t sum = 0;
+
+	for (uint32_t i = 0; i < m->count; i++)
+		sum += (m->rows[i].flags & FLAG_DELETED) != 0;
+	return sum;
+}
+
+/*
+ * CLOSE tells nobody of what happened meanwhile, so it may only name a
+ * modseq when nothing did but the removal itself.
+ */
+static bool
+only_deleted_left(const struct imap_view *view, uint32_t deleted)
+{
+	return imap_uids_count(&view->gone) == deleted &&
+	    view->told_count == imap_view_count(view) &&
+	    view->changed.from == view->changed.to;
+}
+
 /* RFC 3501 6.4.2: what is \Deleted goes, and nothing is told; RFC 7162 3.2.8. */
 struct imap_reply
 imap_close(struct imap_task *t)
 {
 	struct imap_session *s = t->s;
 	struct imap_reply why = imap_ok("Mailbox closed");
+	uint32_t deleted = imap_has(s, IMAP_QRESYNC)
+	    ? count_deleted(s->box->view.model) : 0;
 
 	/* RFC 4314 section 4: without the right CLOSE just closes. */
 	if (!s->box->read_only &&
@@ -184,6 +208,8 @@ imap_close(struct imap_task *t)
 		why = imap_expunge_deleted(t, NULL);
 	if (why.status != IMAP_OK)
 		return why;
+	if (!only_deleted_left(&s->box->view, deleted))
+		why.code = NULL;
 	imap_unselect_mailbox(s, t->arena);
 	return (struct imap_reply){ IMAP_OK, why.code, "Mailbox closed" };
 }

@@ -479,7 +479,9 @@ imap_mailbox_open(struct imap_task *t, uint64_t id, bool read_only,
 	if (sh->boxes != NULL)
 		sh->boxes->before = box;
 	sh->boxes = box;
-	imap_view_attach(&box->view, &sh->model, recent ? recent_from : 0);
+	imap_view_attach(&box->view, &sh->model, recent ? recent_from
+	    : UINT32_MAX);
+	box->view.no_recent = !recent;
 	*out = box;
 	return true;
 }

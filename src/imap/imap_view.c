@@ -18,13 +18,12 @@ void
 imap_view_attach(struct imap_view *v, struct imap_model *m,
     uint32_t recent_from)
 {
-	*v = (struct imap_view){ .model = m, .next = m->views,
-	    .no_recent = recent_from == 0 };
+	*v = (struct imap_view){ .model = m, .next = m->views };
 	if (m->views != NULL)
 		m->views->before = v;
 	m->views = v;
-	if (!v->no_recent && recent_from < m->uidnext)
-		imap_view_note_recent(v, recent_from, m->uidnext - 1);
+	if (recent_from < m->uidnext)
+		imap_view_note_recent(v, MAX(recent_from, 1), m->uidnext - 1);
 	v->told_count = m->count;
 	v->told_recent = imap_view_recent(v);
 }

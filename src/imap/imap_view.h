@@ -30,8 +30,7 @@ struct imap_view {
 	bool no_recent;			/* IMAP4rev2 knows of none */
 };
 
-/* The client sees the model as it is now; recent_from is the store's, 0 for
- * a client that knows nothing of \Recent. */
+/* The client sees the model as it is now; recent_from is the store's. */
 void imap_view_attach(struct imap_view *, struct imap_model *,
     uint32_t recent_from);
 void imap_view_detach(struct imap_view *);
