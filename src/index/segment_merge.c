@@ -103,7 +103,7 @@ merge_term(struct merge *m, enum segment_field field, struct source *least)
 {
 	struct span term = segment_term(&least->cursor);
 	bool written = false;
-	int status = 1;
+	int status = term.n > 0 ? 1 : -1;
 
 	for (size_t i = 0; status == 1 && i < m->wish->count; i++) {
 		struct source *s = &m->sources[i];
