@@ -75,7 +75,8 @@ def fill(server, user, kilobytes):
 
 
 def test_full_means_later():
-    with Postrider(settings=QUICK + "quota.grace = 0") as server:
+    with Postrider(settings=QUICK + "quota { grace = 0; warn = \"\"; }"
+                   ) as server:
         server.cli("quota", "set", ANN, "--storage", "20K")
         assert rcpt(server, ANN).startswith("250 ")
         assert rcpt(server, ANN, size=19000).startswith("250 ")

@@ -100,6 +100,25 @@ deliver_account(struct group *g, struct work *w, uint64_t account)
 	return result;
 }
 
+/*
+ * All behind an address: that one is full keeps nothing from the others. What
+ * may go better later is tried again, and the others do not get it twice.
+ */
+static enum result
+deliver_accounts(struct group *g, struct work *w, const struct expansion *x)
+{
+	const struct settings *s = store_settings(g->store);
+	enum result result = RESULT_OK, one;
+
+	for (size_t i = 0; i < x->account_count; i++) {
+		one = deliver_account(g, w, x->accounts[i]);
+		if (one != RESULT_OK &&
+		    (result == RESULT_OK || is_permanent(s, result)))
+			result = one;
+	}
+	return result;
+}
+
 /* -- what goes on to other systems ----------------------------------------- */
 
 /* An envelope for each place that this one's addresses lead to, outside. */
@@ -244,9 +263,8 @@ deliver_recipient(struct group *g, struct work *w,
 	if (result == RESULT_OK && x.outside_count > 0)
 		loop = directory_loop(g->store->directory, &x,
 		    e->delivered_to);
-	for (size_t i = 0; result == RESULT_OK && loop == NULL &&
-	    i < x.account_count; i++)
-		result = deliver_account(g, w, x.accounts[i]);
+	if (result == RESULT_OK && loop == NULL)
+		result = deliver_accounts(g, w, &x);
 	if (result == RESULT_OK && loop == NULL)
 		result = send_on(g, w, &x, r, list);
 	if (result == RESULT_OK && loop == NULL) {
