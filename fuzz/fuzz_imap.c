@@ -5,6 +5,7 @@
 #include "base/text.h"
 #include "imap/imap_fetch.h"
 #include "imap/imap_pattern.h"
+#include "imap/imap_resync.h"
 #include "imap/imap_search_match.h"
 #include "imap/imap_search_parse.h"
 
@@ -49,6 +50,7 @@ check_values(struct span input, struct arena *a)
 	struct imap_parser p = imap_parser(input, a);
 	struct imap_literal literal;
 	struct imap_flags flags;
+	struct imap_resync resync;
 	struct imap_set set;
 	int64_t seconds;
 
@@ -56,6 +58,9 @@ check_values(struct span input, struct arena *a)
 		for (size_t i = 0; i < set.count; i++)
 			must(set.ranges[i].first != 0 &&
 			    set.ranges[i].first <= set.ranges[i].last);
+	p = imap_parser(input, a);
+	if (imap_parse_resync(&p, &resync))
+		must(resync.uidvalidity != 0 && resync.modseq <= INT64_MAX);
 	p = imap_parser(input, a);
 	if (imap_parse_flags(&p, &flags))
 		look(flags.keywords);
