@@ -24,37 +24,46 @@ seens_bytes(const struct seens *s)
 	return sum;
 }
 
-static struct seen *
-find(const struct seens *s, uint64_t user)
+/* Where a user's set is, or would be. */
+static size_t
+seek(const struct seens *s, uint64_t user)
 {
-	for (size_t i = 0; i < s->n; i++)
-		if (s->at[i].user == user)
-			return &s->at[i];
-	return NULL;
+	size_t low = 0, high = s->n;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (s->at[middle].user < user)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
 }
 
 const struct uids *
 seens_of(const struct seens *s, uint64_t user)
 {
 	static const struct uids nothing;
-	const struct seen *seen = find(s, user);
+	size_t i = seek(s, user);
 
-	return seen != NULL ? &seen->uids : &nothing;
+	return i < s->n && s->at[i].user == user ? &s->at[i].uids : &nothing;
 }
 
 struct seen *
 seens_make(struct seens *s, uint64_t user)
 {
-	struct seen *seen = find(s, user);
+	size_t i = seek(s, user);
 
-	if (seen != NULL)
-		return seen;
+	if (i < s->n && s->at[i].user == user)
+		return &s->at[i];
 	if (s->n == s->room) {
 		s->room = s->room * 2 + 4;
 		s->at = xrealloc(s->at, s->room * sizeof(*s->at));
 	}
-	s->at[s->n] = (struct seen){ .user = user };
-	return &s->at[s->n++];
+	memmove(&s->at[i + 1], &s->at[i], (s->n++ - i) * sizeof(*s->at));
+	s->at[i] = (struct seen){ .user = user };
+	return &s->at[i];
 }
 
 /* ---- sets ------------------------------------------------------------ */

@@ -17,7 +17,7 @@ struct seen {
 };
 
 struct seens {
-	struct seen *at;
+	struct seen *at;		/* ascending user */
 	size_t n, room;
 };
 
@@ -25,7 +25,7 @@ void seens_free(struct seens *);
 size_t seens_bytes(const struct seens *);	/* of memory */
 /* Empty for who has seen nothing. */
 const struct uids *seens_of(const struct seens *, uint64_t user);
-/* The same to be changed; made when it is not there. */
+/* The same to be changed; made when it is not there. Good until the next. */
 struct seen *seens_make(struct seens *, uint64_t user);
 /* STORE_ADD or STORE_REMOVE. */
 void seen_change(struct seen *, enum store_mode, const struct uids *);

@@ -172,6 +172,15 @@ sets_change(void **state)
 	assert_true(uids_have(seens_of(&seens, 9), 13));
 	assert_false(uids_have(seens_of(&seens, 9), 12));
 	assert_int_equal(seens_of(&seens, 8)->n, 0);
+	uids_clear(&some);
+	add_range(&some, 7, 7);
+	for (uint64_t user = 30; user > 20; user -= 2)
+		seen_change(seens_make(&seens, user), STORE_ADD, &some);
+	seen_change(seens_make(&seens, 3), STORE_ADD, &some);
+	for (uint64_t user = 0; user < 40; user++)
+		assert_int_equal(seens_of(&seens, user)->n > 0, user == 3 ||
+		    user == 9 || (user > 20 && user <= 30 && user % 2 == 0));
+	seen = seens_make(&seens, 9);
 	uids_between(&seen->uids, 8, 14, &part);
 	assert_int_equal(uids_count(&part), 2 + 2);
 	uids_free(&some);
