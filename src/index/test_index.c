@@ -12,6 +12,7 @@
 
 #include "index/extract.h"
 #include "index/fuzzy.h"
+#include "index/html.h"
 #include "index/query.h"
 #include "index/token.h"
 #include "mail/charset.h"
@@ -462,6 +463,45 @@ words_alike(void **state)
 	extractor_free(&x);
 }
 
+/* ---- HTML --------------------------------------------------------------------------- */
+
+static void
+reads_as(const char *in, const char *want)
+{
+	struct text got = TEXT_INIT(0);
+
+	html_words(span_str(in), &got);
+	if (!span_is(text_span(&got), want))
+		print_error("%s: %.*s\n", in, SPAN_ARG(text_span(&got)));
+	assert_true(span_is(text_span(&got), want));
+	text_free(&got);
+}
+
+static void
+html(void **state)
+{
+	(void)state;
+	reads_as("", "");
+	reads_as("plain", "plain");
+	reads_as("a<b>b</b>c", "abc");
+	reads_as("a<p>b</p>c<br>d", "a b c d");
+	reads_as("x<style>p { y: z }</style>w", "x w");
+	reads_as("x<SCRIPT src=a>if (a < b) '</p>'</script>w", "x w");
+	reads_as("x<script>never ended", "x ");
+	reads_as("x<!-- <p> no -->y", "xy");
+	reads_as("x<!-- never ended", "x");
+	reads_as("<a title=\"1 > 0\" href='>'>y</a>", "y");
+	reads_as("a < b", "a   b");
+	reads_as("M&uuml;ller &amp; S&oslash;n", "Mu\u0308ller & S\u00f8n");
+	reads_as("&#228;&#xe4;&#xE4;", "\u00e4\u00e4\u00e4");
+	reads_as("&#1;&#xd800;&#x110000;", "   #x110000;");
+	reads_as("so&shy;ft", "soft");
+	reads_as("&nothing; & &", " nothing;    ");
+	reads_as("<", " ");
+	reads_as("x<", "x ");
+	reads_as("&", " ");
+}
+
 /* ---- words ----------------------------------------------------------------------- */
 
 static void
@@ -511,6 +551,7 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(html),
 		cmocka_unit_test(tokens),
 		cmocka_unit_test(what_is_known),
 		cmocka_unit_test(as_a_naive_search),

@@ -19,9 +19,10 @@
 #include "role/index_work.h"
 
 #include <malloc.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
-enum { GAUGE_TIME = 2000, MAPPED_FROM = 1 << 20 };
+enum { GAUGE_TIME = 2000, MAPPED_FROM = 1 << 20, NICENESS = 10 };
 
 static struct {
 	struct link *store;
@@ -96,11 +97,15 @@ on_stop(int64_t grace_ms)
 	control_done();
 }
 
-/* What is large is given back at once. */
+/*
+ * What is large is given back at once. And where there is not enough of the
+ * processor for all, delivery and the sessions come first.
+ */
 static void
 prepare(void)
 {
 	mallopt(M_MMAP_THRESHOLD, MAPPED_FROM);
+	setpriority(PRIO_PROCESS, 0, NICENESS);
 }
 
 const struct role_events index_events = {
