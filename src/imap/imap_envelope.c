@@ -59,7 +59,7 @@ quote_some(struct span s, size_t *i, char **to, bool *ascii)
 static bool
 add_quoted(struct text *out, struct span s, enum imap_text_mode mode)
 {
-	char *to = text_room(out, 2 * s.n + 2), *start = to;
+	char *to = put_room(out, 2 * s.n + 2), *start = to;
 	bool ascii = true;
 	size_t i = 0, n;
 

@@ -22,9 +22,11 @@
 enum {
 	BATCH_ROWS = 64, BATCH_ROWS_MOST = 1024,
 	BATCH_BYTES = 256 << 10,	/* of messages got at once */
-	BATCH_BYTES_MOST = 4 << 20,
+	BATCH_BYTES_MOST = 2 << 20,
+	AHEAD = 2,			/* that are got while one is told */
 	ALONE = 128 << 10,		/* larger ones are got by themselves */
 	LINE_FULL = 64 << 10,		/* then it goes to the stream */
+	LINE_SECTION = 32 << 10,	/* shorter ones stand in the line */
 	ROWS_FULL = 64 << 10,
 	ROWS_A_TURN = 8192,
 };
@@ -36,13 +38,15 @@ struct run {
 	struct imap_walk walk;
 	struct text line;
 	bool line_begun;		/* some of it went to the stream */
+	bool item_said;			/* of this message */
 	bool seen;			/* set \Seen by the way */
 	bool uid_only;			/* RFC 9586: "* 9 UIDFETCH (" */
 	bool missing;			/* a message was gone */
 	bool unknown_encoding;		/* BINARY could not be decoded */
 	struct arena *arena;		/* of one message */
 	struct imap_batch *batch;	/* that is told now */
-	struct imap_batch *ahead;	/* that is being got; or its memory */
+	struct imap_batch *ahead[AHEAD];	/* being got, in this order */
+	size_t ahead_count;		/* behind them: memory for others */
 	size_t rows_at_once;
 	uint64_t bytes_at_once;
 	uint64_t left;			/* rows not yet in a batch, at most */
@@ -240,6 +244,22 @@ add_fields(struct run *r, const struct imap_fetch_item *item,
 	return 1;
 }
 
+/* As imap_write_bytes() has them; with others in one write. */
+static void
+add_bytes(struct run *r, struct span bytes)
+{
+	char *to;
+
+	to = text_room(&r->line, bytes.n);
+	if (bytes.n == 0 || to == NULL)
+		return;
+	memcpy(to, bytes.p, bytes.n);
+	for (char *end = to + bytes.n; (to = memchr(to, '\0',
+	    (size_t)(end - to))) != NULL; to++)
+		*to = (char)0x80;
+	text_grew(&r->line, bytes.n);
+}
+
 /* A literal, once begun, must be ended: or the connection is. */
 static int
 write_extent(struct run *r, struct imap_message *m, struct imap_extent left,
@@ -289,6 +309,11 @@ add_section(struct run *r, const struct imap_fetch_item *item,
 	text_char(&r->line, '{');
 	text_u64(&r->line, extent.size);
 	text_str(&r->line, "}\r\n");
+	if (bytes.n == extent.size && bytes.n <= LINE_SECTION &&
+	    r->line.n < LINE_FULL) {
+		add_bytes(r, bytes);
+		return 1;
+	}
 	put_line(r);
 	r->line_begun = true;
 	return write_extent(r, m, extent, bytes);
@@ -390,12 +415,6 @@ add_item(struct run *r, const struct imap_fetch_item *item,
 	}
 }
 
-static bool
-nothing_said(const struct run *r)
-{
-	return r->line.n > 0 && r->line.p[r->line.n - 1] == '(';
-}
-
 /* What is left of a response whose message went away in the middle of it:
  * a section may be NIL, nothing else may. */
 static void
@@ -406,7 +425,7 @@ add_nothing(struct run *r, const struct imap_fetch_item *item)
 		r->t->s->bye = "";
 		return;
 	}
-	if (!nothing_said(r))
+	if (r->item_said)
 		text_char(&r->line, ' ');
 	if (item->kind == IMAP_FETCH_BINARY)
 		imap_binary_add_name(&r->line, "BINARY", &item->section);
@@ -436,7 +455,7 @@ static int
 add_spaced(struct run *r, const struct imap_fetch_item *item,
     struct imap_message *m, const struct message_row *row, size_t i)
 {
-	bool space = !nothing_said(r);
+	bool space = r->item_said;
 	size_t before = r->line.n;
 	int status;
 
@@ -445,6 +464,8 @@ add_spaced(struct run *r, const struct imap_fetch_item *item,
 	status = add_item(r, item, m, row, i);
 	if (r->line.n == before + space)
 		r->line.n = before;
+	else
+		r->item_said = true;
 	return status;
 }
 
@@ -456,7 +477,7 @@ say_row(struct run *r, struct imap_message *m, const struct message_row *row,
 	size_t begin = r->line.n, n;
 	int status = 1;
 
-	r->line_begun = false;
+	r->line_begun = r->item_said = false;
 	imap_add_number_line(&r->line, r->uid_only ? row->uid : index + 1,
 	    r->uid_only ? " UIDFETCH (" : " FETCH (");
 	for (n = 0; n < r->wish.count; n++) {
@@ -467,7 +488,7 @@ say_row(struct run *r, struct imap_message *m, const struct message_row *row,
 		if (status != 1)
 			add_nothing(r, &r->wish.items[n]);
 	}
-	if (n < r->wish.count || nothing_said(r)) {
+	if (n < r->wish.count || !r->item_said) {
 		r->line.n = r->line_begun ? 0 : begin;
 		return status;
 	}
@@ -631,7 +652,30 @@ say_batch(struct run *r)
 	return status == -1 ? -1 : 1;
 }
 
-/* The next batch is on its way while this one is told. */
+/* The next batches are on their way while this one is told. */
+static void
+look_ahead(struct run *r)
+{
+	while (r->ahead_count < AHEAD &&
+	    take_batch(r, r->ahead[r->ahead_count]))
+		imap_batch_begin(r->ahead[r->ahead_count++]);
+}
+
+/* The first of them is next. False: there is none. */
+static bool
+next_batch(struct run *r)
+{
+	struct imap_batch *told = r->batch;
+
+	if (r->ahead_count == 0)
+		return false;
+	r->batch = r->ahead[0];
+	memmove(r->ahead, r->ahead + 1, (AHEAD - 1) * sizeof(*r->ahead));
+	r->ahead[AHEAD - 1] = told;
+	r->ahead_count--;
+	return true;
+}
+
 static int
 say_batches(struct run *r)
 {
@@ -643,14 +687,9 @@ say_batches(struct run *r)
 	else if (more)
 		imap_batch_begin(r->batch);
 	while (more && status == 1 && stream_error(r->t->s->stream) == 0) {
-		struct imap_batch *told = r->batch;
-
-		more = take_batch(r, r->ahead);
-		if (more)
-			imap_batch_begin(r->ahead);
+		look_ahead(r);
 		status = say_batch(r);
-		r->batch = r->ahead;
-		r->ahead = told;
+		more = next_batch(r);
 	}
 	return status;
 }
@@ -765,11 +804,13 @@ imap_fetch(struct imap_task *t)
 	r->rows_at_once = BATCH_ROWS;
 	r->bytes_at_once = BATCH_BYTES;
 	r->batch = imap_batch_new(t->s->box);
-	r->ahead = imap_batch_new(t->s->box);
+	for (size_t i = 0; i < AHEAD; i++)
+		r->ahead[i] = imap_batch_new(t->s->box);
 	r->arena = imap_arena_get();
 	why = run_fetch(r);
 	imap_arena_put(&r->arena);
-	imap_batch_free(&r->ahead);
+	for (size_t i = 0; i < AHEAD; i++)
+		imap_batch_free(&r->ahead[i]);
 	imap_batch_free(&r->batch);
 	text_free(&r->line);
 	return why;

@@ -27,6 +27,13 @@ put_span(struct text *t, struct span s)
 	t->n += s.n;
 }
 
+/* text_room(), for who knows how much it is at most. */
+static inline char *
+put_room(struct text *t, size_t n)
+{
+	return n <= t->room - t->n ? t->p + t->n : text_room(t, n);
+}
+
 /* A literal of the source: its length is known. */
 #define put_lit(t, s)	put_span((t), SPAN(s))
 

@@ -45,6 +45,8 @@ get_number(struct cursor *c)
 	unsigned shift = 0;
 	uint8_t byte;
 
+	if (c->p < c->end && *c->p < 0x80)
+		return *c->p++;		/* as most are */
 	do {
 		byte = get_byte(c);
 		if (shift == 63 && byte > 1) {
