@@ -12,7 +12,10 @@
 
 #include <stdlib.h>
 
-enum { CONTEXT_MEMORY = 1 << 20, MESSAGES_MAX = 4 << 20 };
+enum {
+	CONTEXT_MEMORY = 1 << 20,
+	MESSAGES_MAX = 5 << 20,		/* of all searches of a session */
+};
 
 struct imap_context {
 	char *tag;
@@ -120,6 +123,17 @@ parse_again(struct imap_context *c, struct imap_task *t,
 	return fix_numbers(said, c->arena, said->wish->root, c->wish.root);
 }
 
+static size_t
+messages_of(const struct imap_searches *all)
+{
+	size_t n = 0;
+
+	for (const struct imap_context *c = all->contexts; c != NULL;
+	    c = c->next)
+		n += c->count;
+	return n;
+}
+
 static uint32_t *
 uids_of(const struct imap_find *f)
 {
@@ -138,7 +152,7 @@ imap_context_add(struct imap_task *t, const struct imap_said *said,
 	struct imap_context *c;
 
 	if (all->context_count >= imap_settings()->imap_search_contexts ||
-	    said->found->count > MESSAGES_MAX)
+	    messages_of(all) + said->found->count > MESSAGES_MAX)
 		return false;
 	c = xcalloc(1, sizeof(*c));
 	c->arena = arena_new(CONTEXT_MEMORY);
