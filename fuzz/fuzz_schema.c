@@ -8,6 +8,7 @@
 #include "store/acl.h"
 #include "store/directory_impl.h"
 #include "store/mailbox_table.h"
+#include "store/metadata_record.h"
 #include "store/names_record.h"
 
 #include <stdlib.h>
@@ -116,6 +117,41 @@ try_changes(struct span s)
 	table_free(&table);
 }
 
+/* An annotation's name, key and value; what a mailbox holds. */
+static void
+try_annotation(struct span s, struct text *t)
+{
+	struct arena *arena = arena_new(1 << 20);
+	uint64_t mailbox, messages, bytes;
+	struct span name, again;
+
+	if (metadata_name(s, arena, &name) == 1) {
+		must(metadata_name(name, arena, &again) == 1);
+		must(span_eq(name, again));
+		must(metadata_matches(name, name, 0));
+		metadata_key(t, 7, name);
+		must(metadata_key_read(text_span(t), &mailbox, &again));
+		must(mailbox == 7 && span_eq(name, again));
+		text_clear(t);
+	}
+	if (metadata_key_read(s, &mailbox, &name)) {
+		metadata_key(t, mailbox, name);
+		same(t, s);
+		text_clear(t);
+	}
+	if (metadata_decode(s, &name)) {
+		metadata_encode(t, name);
+		same(t, s);
+		text_clear(t);
+	}
+	if (sums_decode(s, &messages, &bytes)) {
+		sums_encode(t, messages, bytes);
+		same(t, s);
+		text_clear(t);
+	}
+	arena_free(&arena);
+}
+
 static void
 try_account(struct span s, struct text *t)
 {
@@ -216,6 +252,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 		try_changes(s);
 		break;
 	case 5:
+		try_annotation(s, &t);
 		try_account(s, &t);
 		break;
 	case 6:

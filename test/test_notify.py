@@ -70,7 +70,7 @@ def test_what_happens_is_told_after_the_store_died():
             does.append("INBOX")
             told.until(rf'\* {n + 1} EXISTS')
         # Not one of them is told twice when all is calm again.
-        assert told.do("NOOP") == []
+        assert [x for x in told.do("NOOP") if "RECENT" not in x] == []
         told.close()
         does.close()
 
