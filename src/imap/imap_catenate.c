@@ -40,20 +40,30 @@ bad_url(struct imap_upload *u, struct span url, struct imap_reply *why)
 
 /* ---- URL ----------------------------------------------------------------- */
 
+/* What is taken of the line makes room. */
+static void
+drop_taken(struct imap_task *t)
+{
+	memmove(t->line.p, t->in.rest.p, t->in.rest.n);
+	t->line.n = t->in.rest.n;
+}
+
 /* A URL that came as a literal, and the line behind it. */
 static bool
 take_url_literal(struct imap_upload *u, struct span *url,
     struct imap_reply *why)
 {
 	struct imap_task *t = u->t;
-	size_t begin = t->line.n - t->in.rest.n;
 
 	if (t->literal.size > IMAP_URL_MAX)
 		return fail(why, imap_no("TOOBIG", "URL too long"));
 	*why = (struct imap_reply){ .status = IMAP_SAID };
+	drop_taken(t);
 	if (imap_read_literal(t) != 1 || imap_read_line(t) != 1)
 		return false;
-	t->in.rest = span_from(text_span(&t->line), begin);
+	t->in.rest = text_span(&t->line);
+	/* What stands behind it may end in another. */
+	t->literal_pending = imap_line_literal(t->in.rest, &t->literal) != 0;
 	if (t->too_long)
 		return fail(why, imap_bad("Command line too long"));
 	return imap_parse_string(&t->in, url) || bad_syntax(u, why);
@@ -63,17 +73,10 @@ static bool
 take_url(struct imap_upload *u, struct span *url, struct imap_reply *why)
 {
 	struct imap_task *t = u->t;
-	bool taken;
+	bool taken = t->literal_pending && imap_at_announcement(&t->in)
+	    ? take_url_literal(u, url, why)
+	    : imap_parse_astring(&t->in, url) || bad_syntax(u, why);
 
-	if (t->literal_pending && imap_at_announcement(&t->in)) {
-		taken = take_url_literal(u, url, why);
-		/* What stands behind it may end in another. */
-		t->literal_pending = taken && imap_line_literal(t->in.rest,
-		    &t->literal) != 0;
-	} else {
-		taken = imap_parse_astring(&t->in, url) ||
-		    bad_syntax(u, why);
-	}
 	if (!taken)
 		return false;
 	*url = arena_dup(u->scratch, *url);
@@ -122,6 +125,7 @@ add_url(struct imap_upload *u, struct imap_reply *why)
 		    : fail(why, imap_unavailable());
 	added = add_pieces(u, &r, why);
 	url_close(&r);
+	arena_reset(u->scratch);
 	return added;
 }
 

@@ -270,7 +270,6 @@ take_data(struct imap_upload *u, struct imap_reply *why)
 	return bad_syntax(u, why);
 }
 
-/* The flags outlive the line they came in. */
 static bool
 add_message(struct imap_upload *u, struct imap_upload_message *m)
 {
@@ -286,9 +285,6 @@ add_message(struct imap_upload *u, struct imap_upload_message *m)
 		u->messages = grown;
 		u->room = room;
 	}
-	m->flags.keywords = arena_dup(arena, m->flags.keywords);
-	if (m->flags.keywords.p == NULL)
-		return false;
 	u->messages[u->count++] = *m;
 	return true;
 }
@@ -309,6 +305,10 @@ take_message(struct imap_upload *u, struct imap_reply *why)
 		return bad_syntax(u, why);
 	}
 	u->t->in.rest = args.rest;
+	/* They outlive the scratch, which may be emptied any time now. */
+	m.flags.keywords = arena_dup(u->t->arena, m.flags.keywords);
+	if (m.flags.keywords.p == NULL)
+		return fail(why, imap_no_memory());
 	if (!take_data(u, why) || (u->aside != NULL && !take_back(u, why)))
 		return false;
 	m.size = u->size;
