@@ -153,6 +153,14 @@ parts_of(const struct mailbox *mb, const struct change *whole, uint64_t may,
 	return n;
 }
 
+/* Is this one part all that was asked? */
+static bool
+is_whole(const struct change *whole, const struct change *part)
+{
+	return whole->mode != STORE_SET && whole->flags ==
+	    (part->kind == CHANGE_SEEN ? FLAG_SEEN : part->flags);
+}
+
 /* What changed too lately is said of the first; the others follow it. */
 static enum result
 store_parts(struct mailbox *mb, struct change *parts, size_t n,
@@ -169,6 +177,7 @@ store_parts(struct mailbox *mb, struct change *parts, size_t n,
 
 		result = store_all(mb, &parts[i], &s->changed, UINT64_MAX,
 		    &one, ticket);
+		s->plain = n == 1 && one.changed.n <= CHANGE_RANGES_MAX;
 		uids_free(&one.changed);
 		uids_free(&one.failed);
 	}
@@ -201,8 +210,11 @@ store_flags(struct mailbox *mb, const struct message_store_request *req,
 	n = parts_of(mb, &change, may, parts);
 	if (n == 0 && (may == 0 || change.flags != 0 || req->keywords.n > 0))
 		return RESULT_FORBIDDEN;
-	return store_parts(mb, parts, n, wanted, req->unchanged_since, s,
+	result = store_parts(mb, parts, n, wanted, req->unchanged_since, s,
 	    ticket);
+	s->bits = change.flags;
+	s->plain = s->plain && is_whole(&change, &parts[0]);
+	return result;
 }
 
 static enum result

@@ -814,6 +814,57 @@ flags_with_own_seen(void **state)
 	    find(s, &s->bobs, "INBOX").mailbox, 1));
 }
 
+/* A short answer is only given where it says all. */
+static void
+short_answers(void **state)
+{
+	static const struct {
+		enum store_mode mode;
+		uint64_t flags;
+		uint32_t as_asked;
+	} rows[] = {
+		{ STORE_ADD, FLAG_SEEN, 1 },
+		{ STORE_REMOVE, FLAG_SEEN, 1 },
+		{ STORE_ADD, FLAG_FLAGGED, 1 },
+		{ STORE_ADD, FLAG_SEEN | FLAG_ANSWERED, 0 },
+		{ STORE_SET, FLAG_SEEN, 0 },
+	};
+	struct scene *s = *state;
+	uint64_t box = shared_box(s, 3);
+
+	see(s, &s->bobs, box, 2, 2, STORE_ADD);
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct message_store_reply reply = { 0 };
+		uint64_t since = modseq_of(s, &s->bobs, box);
+		struct message_row row;
+
+		CALL_TO(s, message_store, reply, .grant = s->bobs,
+		    .mailbox = box, .uids = uid(s, 1, 3),
+		    .mode = rows[i].mode, .flags = rows[i].flags,
+		    .unchanged_since = UINT64_MAX, .since = since,
+		    .brief = 1);
+		assert_int_equal(reply.result, RESULT_OK);
+		assert_int_equal(reply.as_asked, rows[i].as_asked);
+		row = row_of(s, &s->bobs, box, 1);
+		if (reply.as_asked) {
+			assert_int_equal(reply.bits, rows[i].flags);
+			assert_int_equal(row.modseq, reply.highestmodseq);
+		}
+	}
+	/* What eve may not set is not what she asked for. */
+	{
+		struct message_store_reply reply = { 0 };
+
+		CALL_TO(s, message_store, reply, .grant = s->eves,
+		    .mailbox = box, .uids = uid(s, 1, 3), .mode = STORE_ADD,
+		    .flags = FLAG_SEEN | FLAG_DELETED,
+		    .unchanged_since = UINT64_MAX,
+		    .since = modseq_of(s, &s->eves, box), .brief = 1);
+		assert_int_equal(reply.result, RESULT_OK);
+		assert_int_equal(reply.as_asked, 0);
+	}
+}
+
 static void
 a_common_seen(void **state)
 {
@@ -921,6 +972,7 @@ main(void)
 		SCENE(everybody_sees_for_themselves),
 		SCENE(what_changed_since),
 		SCENE(flags_with_own_seen),
+		SCENE(short_answers),
 		SCENE(a_common_seen),
 		SCENE(in_the_name_of_another),
 		SCENE(shared_accounts),
