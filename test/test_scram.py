@@ -110,7 +110,8 @@ def connect_tls12(server, name):
 
 
 @pytest.mark.parametrize("hash_name,mechanism", [
-    ("sha1", "SCRAM-SHA-1-PLUS"), ("sha256", "SCRAM-SHA-256-PLUS")])
+    ("sha1", "SCRAM-SHA-1-PLUS"), ("sha256", "SCRAM-SHA-256-PLUS"),
+    ("sha512", "SCRAM-SHA-512-PLUS")])
 @pytest.mark.parametrize("name", ["submissions", "imaps", "pop3s"])
 def test_tls_unique(server, name, hash_name, mechanism):
     with connect_tls12(server, name) as s:

@@ -63,9 +63,8 @@ write_request(struct stream *s, const struct http_request *r)
 {
 	stream_printf(s, "%s %.*s HTTP/1.1\r\nHost: %.*s\r\n", r->method,
 	    SPAN_ARG(r->path), SPAN_ARG(r->host));
-	stream_str(s, "User-Agent: Postrider/" POSTRIDER_VERSION "\r\n"
-	    "Connection: close\r\n");
-	stream_printf(s, "Accept: %.*s\r\n",
+	stream_str(s, "User-Agent: Postrider/" POSTRIDER_VERSION "\r\n");
+	stream_printf(s, "Accept: %.*s\r\nConnection: close\r\n",
 	    SPAN_ARG(r->accept.n > 0 ? r->accept : SPAN("*/*")));
 	if (r->authorization.n > 0) {
 		stream_str(s, "Authorization: ");

@@ -220,7 +220,9 @@ relay_token_ask(void)
 	here.more = true;
 	if (here.taking)
 		return;
-	here.taking = fiber_start(take, NULL) == 1;
+	here.taking = true;		/* it may end before we go on */
+	if (fiber_start(take, NULL) != 1)
+		here.taking = false;
 }
 
 static void
