@@ -23,6 +23,7 @@ take_target(struct imap_task *t, struct imap_set *set, struct span *name)
 {
 	struct imap_parser *in = &t->in;
 
+	*set = (struct imap_set){ .count = 0 };
 	if (is_replace(t) && !imap_take_set(t, set))
 		return -1;
 	if (!imap_parse_space(in))
