@@ -6,6 +6,8 @@
 #include "mail/encode.h"
 #include "mail/words.h"
 
+#define ONES	((uint64_t)0x0101010101010101u)
+
 /*
  * Eight bytes at once: is none of them a control, a quote, a backslash or
  * beyond ASCII? (A byte below n, or zero, borrows from its highest bit.)
@@ -13,43 +15,68 @@
 static bool
 all_plain(uint64_t w)
 {
-	const uint64_t ones = 0x0101010101010101u, highs = ones * 0x80;
-	uint64_t quote = w ^ ones * '"', back = w ^ ones * '\\';
+	uint64_t quote = w ^ ONES * '"', back = w ^ ONES * '\\';
 
-	return ((w | (w - ones * ' ') | (quote - ones) | (back - ones)) &
-	    highs) == 0;
+	return ((w | (w - ONES * ' ') | (quote - ONES) | (back - ONES)) &
+	    ONES * 0x80) == 0;
 }
 
-/* How many bytes from there on need no look of their own. */
-static size_t
-plain_run(struct span s, size_t from)
+/* Two halves that overlap, of four bytes to seven. */
+static bool
+copy_short(char *to, const char *p, size_t n)
 {
-	size_t i = from;
+	uint32_t low, high;
+
+	memcpy(&low, p, sizeof(low));
+	memcpy(&high, p + n - sizeof(high), sizeof(high));
+	if (!all_plain((uint64_t)high << 32 | low))
+		return false;
+	memcpy(to, &low, sizeof(low));
+	memcpy(to + n - sizeof(high), &high, sizeof(high));
+	return true;
+}
+
+/* As almost all strings are: nothing in it needs a look of its own. */
+static bool
+copy_plain(char *to, struct span s)
+{
 	uint64_t w;
 
-	for (; s.n - i >= sizeof(w); i += sizeof(w)) {
+	if (s.n >= 4 && s.n < sizeof(w))
+		return copy_short(to, s.p, s.n);
+	for (size_t i = 0; i + sizeof(w) <= s.n; i += sizeof(w)) {
 		memcpy(&w, s.p + i, sizeof(w));
 		if (!all_plain(w))
-			break;
+			return false;
+		memcpy(to + i, &w, sizeof(w));
 	}
-	return i - from;
+	if (s.n >= sizeof(w))
+		return copy_short(to + s.n - 7, s.p + s.n - 7, 7);
+	for (size_t i = 0; i < s.n; i++) {
+		if (!all_plain((uint64_t)(unsigned char)s.p[i] * ONES))
+			return false;
+		to[i] = s.p[i];
+	}
+	return true;
 }
 
-/* The rest, byte by byte. False: it may not stand between quotes. */
+/* Byte by byte. False: it may not stand between quotes. */
 static bool
-quote_some(struct span s, size_t *i, char **to, bool *ascii)
+copy_quoting(char **to, struct span s, enum imap_text_mode mode)
 {
-	for (size_t end = MIN(s.n, *i + 8); *i < end; ++*i) {
-		char c = s.p[*i];
+	bool ascii = true;
+
+	for (size_t i = 0; i < s.n; i++) {
+		char c = s.p[i];
 
 		if (c == '\r' || c == '\n' || c == '\0')
 			return false;
-		*ascii &= (unsigned char)c < 0x80;
+		ascii &= (unsigned char)c < 0x80;
 		if (c == '"' || c == '\\')
 			*(*to)++ = '\\';
 		*(*to)++ = c;
 	}
-	return true;
+	return ascii || (mode == IMAP_TEXT_UTF8 && utf8_valid(s));
 }
 
 /*
@@ -60,23 +87,15 @@ static bool
 add_quoted(struct text *out, struct span s, enum imap_text_mode mode)
 {
 	char *to = put_room(out, 2 * s.n + 2), *start = to;
-	bool ascii = true;
-	size_t i = 0, n;
 
 	if (to == NULL)
 		return true;		/* full: it stays so */
 	*to++ = '"';
-	while (i < s.n) {
-		n = plain_run(s, i);
-		memcpy(to, s.p + i, n);
-		to += n;
-		i += n;
-		if (!quote_some(s, &i, &to, &ascii))
-			return false;
-	}
-	*to++ = '"';
-	if (!ascii && (mode != IMAP_TEXT_UTF8 || !utf8_valid(s)))
+	if (copy_plain(to, s))
+		to += s.n;
+	else if (!copy_quoting(&to, s, mode))
 		return false;
+	*to++ = '"';
 	text_grew(out, (size_t)(to - start));
 	return true;
 }

@@ -2,6 +2,7 @@
 #include "imap/imap_envelope.h"
 
 #include <setjmp.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include <cmocka.h>
@@ -40,6 +41,49 @@ test_strings(void **state)
 	    "\"\xc3\xa9\"");
 	writes(imap_add_string, SPAN("\xe9"), IMAP_TEXT_UTF8,
 	    "{1}\r\n\xe9");
+}
+
+/* What a byte becomes between quotes; NULL: none may. */
+static const char *
+quoted(unsigned char c)
+{
+	static char room[3];
+
+	if (c == '\r' || c == '\n' || c == '\0' || c >= 0x80)
+		return NULL;
+	snprintf(room, sizeof(room), "%s%c", c == '"' || c == '\\' ? "\\" : "",
+	    c);
+	return room;
+}
+
+/* Every byte, at every place of strings of every length. */
+static void
+test_every_byte(void **state)
+{
+	char in[40], want[64];
+
+	(void)state;
+	for (size_t n = 1; n <= 26; n++)
+		for (size_t at = 0; at < n; at++)
+			for (unsigned c = 0; c < 256; c++) {
+				const char *q = quoted((unsigned char)c);
+
+				memset(in, 'x', n);
+				in[at] = (char)c;
+				if (q != NULL)
+					snprintf(want, sizeof(want),
+					    "\"%.*s%s%.*s\"", (int)at,
+					    "xxxxxxxxxxxxxxxxxxxxxxxxxxxx", q,
+					    (int)(n - at - 1),
+					    "xxxxxxxxxxxxxxxxxxxxxxxxxxxx");
+				else
+					snprintf(want, sizeof(want),
+					    "{%zu}\r\n%.*s%c%.*s", n,
+					    (int)at, in, c == 0 ? '?' : (int)c,
+					    (int)(n - at - 1), in + at + 1);
+				writes(imap_add_string, span_of(in, n),
+				    IMAP_TEXT_ASCII, want);
+			}
 }
 
 static void
@@ -134,6 +178,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_strings),
+		cmocka_unit_test(test_every_byte),
 		cmocka_unit_test(test_free_text),
 		cmocka_unit_test(test_astrings),
 		cmocka_unit_test(test_envelopes),

@@ -109,13 +109,33 @@ bytes_left(const struct cursor *c)
 	return (size_t)(c->end - c->p);
 }
 
+/*
+ * Is one of eight bytes a control? (What is below a bound, or zero, borrows
+ * from its highest bit; bytes of UTF-8 have it set.)
+ */
+static bool
+any_control(uint64_t w)
+{
+	const uint64_t ones = 0x0101010101010101u;
+	uint64_t del = w ^ ones * 0x7f;
+
+	return ((((w - ones * ' ') & ~w) | ((del - ones) & ~del)) &
+	    ones * 0x80) != 0;
+}
+
 /* A line that is shown to people as it is. */
 static bool
 is_line(struct span s, size_t max)
 {
+	uint64_t w;
 	size_t i;
 
-	for (i = 0; i < s.n; i++) {
+	for (i = 0; i + sizeof(w) <= s.n; i += sizeof(w)) {
+		memcpy(&w, s.p + i, sizeof(w));
+		if (any_control(w))
+			return false;
+	}
+	for (; i < s.n; i++) {
 		if ((unsigned char)s.p[i] < ' ' || s.p[i] == 0x7f)
 			return false;
 	}
