@@ -7,6 +7,7 @@
  */
 #include "imap/imap_command.h"
 #include "imap/imap_searches.h"
+#include "io/fiber.h"
 
 void
 imap_unselect_mailbox(struct imap_session *s, struct arena *arena)
@@ -28,6 +29,7 @@ imap_say(struct imap_session *s, struct text *lines, bool all)
 		return;
 	stream_write(s->stream, text_span(lines));
 	text_clear(lines);
+	(void)fiber_share();
 }
 
 void

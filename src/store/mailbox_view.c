@@ -7,6 +7,8 @@
 
 /* ---- rows ------------------------------------------------------------ */
 
+enum { WIRE_ROW = 32 };		/* bytes of a message_row */
+
 static void
 put_row(struct text *t, const struct row *row, uint64_t flags)
 {
@@ -24,6 +26,8 @@ view_rows(const struct mailbox *mb, const struct uids *where, uint64_t since,
 	struct text out = TEXT_INIT(0);
 	bool own = mailbox_has_own_seen(mb);
 
+	if (since == 0)		/* all of them: not by and by */
+		(void)text_room(&out, t->n * WIRE_ROW);
 	for (size_t r = 0; r < where->n; r++) {
 		size_t i = table_seek(t, where->at[r].first);
 
