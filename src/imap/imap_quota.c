@@ -169,6 +169,10 @@ imap_quota_room(struct imap_task *t, uint64_t mailbox, uint64_t bytes,
 	}
 	if (reply.result == RESULT_OVERQUOTA)
 		*why = imap_refused(t, reply.result);
+	/* RFC 9208 4.3.1: a soft limit. */
+	if (reply.result == RESULT_OK && reply.percent > 0)
+		stream_printf(t->s->stream, "* NO [OVERQUOTA] %u %% of what "
+		    "may be stored is used\r\n", reply.percent);
 	/* Whatever else is wrong is said when the message comes. */
 	return reply.result != RESULT_OVERQUOTA;
 }

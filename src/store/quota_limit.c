@@ -487,6 +487,25 @@ verb_quota_set(void *arg, const struct caller *caller, struct arena *arena,
 		quota_forget(store);
 }
 
+/* The soft limit that would be reached with so much more. */
+static uint32_t
+level_with(struct store *store, uint64_t account,
+    const struct quota_room_request *req)
+{
+	const struct settings *s = store_settings(store);
+	struct usage *u;
+	unsigned bytes, messages;
+
+	if (quota_is_far(store, account, req->bytes) ||
+	    (u = usage_open(store, account)) == NULL)
+		return 0;
+	bytes = quota_level(s, u->sum.bytes + req->bytes, u->limits.bytes);
+	messages = quota_level(s, u->sum.messages + req->messages,
+	    u->limits.messages);
+	usage_close(&u);
+	return MAX(bytes, messages);
+}
+
 void
 verb_quota_room(void *arg, const struct caller *caller, struct arena *arena,
     const struct quota_room_request *req, struct quota_room_reply *reply)
@@ -505,4 +524,6 @@ verb_quota_room(void *arg, const struct caller *caller, struct arena *arena,
 	mailbox_leave(&mb);
 	reply->result = quota_room(store, owner, req->bytes, req->messages,
 	    false);
+	if (reply->result == RESULT_OK && store->quotas != NULL)
+		reply->percent = level_with(store, owner, req);
 }
