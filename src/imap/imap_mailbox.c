@@ -209,6 +209,7 @@ imap_unsubscribe(struct imap_task *t)
 static void
 add_namespace(struct imap_task *t, struct text *line, const char *name)
 {
+	const char *translated;
 	struct span prefix;
 
 	if (name[0] == '\0') {
@@ -219,7 +220,16 @@ add_namespace(struct imap_task *t, struct text *line, const char *name)
 	text_str(line, " ((");
 	imap_add_string(line, imap_show_name(t, prefix),
 	    imap_text_mode(t->s));
-	text_str(line, " \"/\"))");
+	text_str(line, " \"/\"");
+	translated = imap_words(t->s, name);
+	if (translated != name) {	/* RFC 5255 3.4 */
+		prefix = arena_printf(t->arena, "%s/", translated);
+		text_str(line, " \"TRANSLATION\" (");
+		imap_add_string(line, imap_show_name(t, prefix),
+		    imap_text_mode(t->s));
+		text_char(line, ')');
+	}
+	text_str(line, "))");
 }
 
 struct imap_reply
