@@ -8,7 +8,7 @@
 
 enum { BAR = 40 };
 
-/* ---- status ------------------------------------------------------------- */
+/* ---- status ---------------------------------------------------------- */
 
 static int
 add_status(struct cli *cli, struct index_status_reply *sum)
@@ -80,7 +80,7 @@ cli_index_status(struct cli *cli)
 	return EX_OK;
 }
 
-/* ---- rebuild ------------------------------------------------------------- */
+/* ---- rebuild --------------------------------------------------------- */
 
 static int
 rebuild_mailbox(const struct account_mail *m, uint64_t mailbox,

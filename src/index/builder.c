@@ -84,7 +84,7 @@ builder_reset(struct builder *b)
 	b->slots = xcalloc(b->slot_count, sizeof(*b->slots));
 }
 
-/* ---- terms --------------------------------------------------------------- */
+/* ---- terms ----------------------------------------------------------- */
 
 static uint32_t *
 slot_of(const struct builder *b, enum segment_field field, struct span term)
@@ -171,7 +171,7 @@ add_term(struct builder *b, enum segment_field field, struct span text)
 	b->touched[b->touched_count++] = (uint32_t)(t - b->terms);
 }
 
-/* ---- postings -------------------------------------------------------------- */
+/* ---- postings -------------------------------------------------------- */
 
 static void
 put_link(struct builder *b, uint32_t at, uint32_t to)
@@ -226,7 +226,7 @@ put_posting(struct builder *b, struct term *t, uint32_t document)
 	t->count = 0;
 }
 
-/* ---- documents -------------------------------------------------------------- */
+/* ---- documents ------------------------------------------------------- */
 
 void
 builder_begin(struct builder *b, uint32_t uid)
@@ -303,7 +303,7 @@ builder_bytes(const struct builder *b)
 	    b->slot_count * sizeof(*b->slots);
 }
 
-/* ---- the segment -------------------------------------------------------------- */
+/* ---- the segment ----------------------------------------------------- */
 
 /* A term to be sorted. */
 struct place {

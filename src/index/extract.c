@@ -69,7 +69,7 @@ hand_on(struct extractor *x, enum segment_field field, size_t *left,
 	builder_add(x->to, field, s);
 }
 
-/* ---- headers ----------------------------------------------------------------- */
+/* ---- headers --------------------------------------------------------- */
 
 static const struct {
 	const char *name;
@@ -130,7 +130,7 @@ add_part_header(struct extractor *x, struct span header)
 	}
 }
 
-/* ---- bodies ---------------------------------------------------------------------- */
+/* ---- bodies ---------------------------------------------------------- */
 
 static struct span
 transfer_decode(struct extractor *x, const struct mime_part *p,
@@ -210,7 +210,7 @@ add_body(struct extractor *x, struct span message)
 	arena_reset(x->arena);
 }
 
-/* ---- a message -------------------------------------------------------------------- */
+/* ---- a message ------------------------------------------------------- */
 
 static void
 give_back(struct text *t)

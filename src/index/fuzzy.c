@@ -59,7 +59,7 @@ struct search {
 	struct text scratch;
 };
 
-/* ---- how much a term is like the word -------------------------------------- */
+/* ---- how much a term is like the word -------------------------------- */
 
 static struct span
 stem_at(const struct search *s, size_t *at)
@@ -117,7 +117,7 @@ take_word(struct search *s, struct span word)
 	text_add(&s->prefix, span_sub(word, 0, shared));
 }
 
-/* ---- counting ----------------------------------------------------------------- */
+/* ---- counting -------------------------------------------------------- */
 
 static int
 count_term(struct segment_cursor *c, float factor, float *out)
@@ -213,7 +213,7 @@ count_pairs(struct search *s, struct span word)
 	return status;
 }
 
-/* ---- scores --------------------------------------------------------------------- */
+/* ---- scores ---------------------------------------------------------- */
 
 /* Robertson and Sparck Jones; never below nothing. */
 static void
@@ -261,7 +261,7 @@ add_word(struct search *s, struct span word, bool pairs)
 	return status;
 }
 
-/* ---- words of the query ----------------------------------------------------------- */
+/* ---- words of the query ---------------------------------------------- */
 
 /* Each word that ICU sees in a run without spaces. */
 static int
@@ -312,7 +312,7 @@ add_words(struct search *s, struct span folded)
 	return status;
 }
 
-/* ---- the whole ------------------------------------------------------------------------ */
+/* ---- the whole ------------------------------------------------------- */
 
 static int
 begin(struct search *s)

@@ -9,7 +9,7 @@
 
 enum { ENTITY_MAX = 10, TAG_NAME_MAX = 10 };
 
-/* ---- entities -------------------------------------------------------------- */
+/* ---- entities -------------------------------------------------------- */
 
 static const struct { const char *name; int32_t code; } accents[] = {
 	{ "grave", 0x300 }, { "acute", 0x301 }, { "circ", 0x302 },
@@ -103,7 +103,7 @@ take_entity(struct span s, size_t at, struct text *out)
 	return at + 1;
 }
 
-/* ---- tags ------------------------------------------------------------------- */
+/* ---- tags ------------------------------------------------------------ */
 
 static bool
 is_any(struct span name, const char *const *names, size_t n)

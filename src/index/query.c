@@ -43,7 +43,7 @@ add_flagged(const struct query *q, uint8_t flags, struct bits *out)
 			bits_add(out, i);
 }
 
-/* ---- terms ---------------------------------------------------------------- */
+/* ---- terms ----------------------------------------------------------- */
 
 static int
 add_terms(const struct query *q, enum segment_field field,
@@ -102,7 +102,7 @@ add_pattern(const struct query *q, struct span pattern, struct bits *out)
 	return status;
 }
 
-/* ---- tokens ---------------------------------------------------------------- */
+/* ---- tokens ---------------------------------------------------------- */
 
 /*
  * Where the string goes on before or behind it, the word must begin or end
@@ -170,7 +170,7 @@ is_sure(const struct run *t)
 	    term.n == t->text.n;
 }
 
-/* ---- the whole ------------------------------------------------------------------ */
+/* ---- the whole ------------------------------------------------------- */
 
 /* Each token narrows what those before it left. */
 static int

@@ -26,7 +26,7 @@ need(struct segment *s, const struct segment_range *ranges, size_t n)
 	return s->need == NULL ? 1 : s->need(s->arg, ranges, n);
 }
 
-/* ---- head and documents -------------------------------------------------- */
+/* ---- head and documents ---------------------------------------------- */
 
 static bool
 read_range(const struct segment *s, const char *p, struct segment_range *r)
@@ -112,7 +112,7 @@ segment_check_documents(struct segment *s)
 	return 1;
 }
 
-/* ---- terms ----------------------------------------------------------------- */
+/* ---- terms ----------------------------------------------------------- */
 
 static struct span
 terms_of(const struct segment *s, enum segment_field field)
@@ -253,7 +253,7 @@ segment_need_field(struct segment *s, enum segment_field field)
 	    d->postings }, 3);
 }
 
-/* ---- walking ----------------------------------------------------------------- */
+/* ---- walking --------------------------------------------------------- */
 
 void
 segment_walk(struct segment_cursor *c, const struct segment *s,

@@ -61,7 +61,7 @@ enum {
 	SEGMENT_DOCUMENTS_MAX = 1 << 20,
 };
 
-/* -- writing: documents first, then each field's terms in order ----------- */
+/* -- writing: documents first, then each field's terms in order -------- */
 
 struct segment_writer;
 struct segment_writer *segment_writer_new(void);
@@ -76,7 +76,7 @@ void segment_write_posting(struct segment_writer *, uint32_t document,
 /* The whole of it behind what is in `out`. 1, -1 it would be too large. */
 int  segment_write_end(struct segment_writer *, struct text *out);
 
-/* -- reading --------------------------------------------------------------- */
+/* -- reading ----------------------------------------------------------- */
 
 struct segment_range { uint32_t from, n; };
 
@@ -86,7 +86,7 @@ struct segment_dictionary {
 };
 
 struct segment {
-	const char *base;		/* size bytes; what was needed is there */
+	const char *base;		/* what was needed is there */
 	uint32_t size;
 	/* 1: these ranges can be read; -1: they cannot be had. NULL: all is
 	 * there already. */
@@ -148,7 +148,7 @@ void segment_postings(const struct segment_cursor *, struct postings *);
 /* The next document, its count. 1, 0 no more, -1. */
 int  postings_next(struct postings *);
 
-/* -- merging ------------------------------------------------------------------ */
+/* -- merging ----------------------------------------------------------- */
 
 /*
  * One of several, whose uids ascend from one to the next; of the documents

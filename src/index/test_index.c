@@ -31,7 +31,7 @@ roll(uint32_t below)
 	return (uint32_t)(seed >> 16) % below;
 }
 
-/* ---- texts ----------------------------------------------------------------- */
+/* ---- texts ----------------------------------------------------------- */
 
 /* Few letters, so that strings are found again; several scripts. */
 static const char *const alphabets[] = {
@@ -109,7 +109,7 @@ make_message(struct document_texts *d, struct text *message)
 	text_free(&header);
 }
 
-/* ---- the specification -------------------------------------------------------- */
+/* ---- the specification ----------------------------------------------- */
 
 static bool
 holds(const struct text *t, struct span needle)
@@ -149,7 +149,7 @@ matches(const struct document_texts *d, enum index_field field,
 	}
 }
 
-/* ---- the test ------------------------------------------------------------------- */
+/* ---- the test -------------------------------------------------------- */
 
 struct corpus {
 	struct document_texts texts[MESSAGES];
@@ -319,7 +319,7 @@ as_a_naive_search(void **state)
 	text_free(&odd);
 }
 
-/* ---- what was cut ------------------------------------------------------------------ */
+/* ---- what was cut ---------------------------------------------------- */
 
 static void
 one_message(const char *message, struct text *out)
@@ -392,7 +392,7 @@ what_is_known(void **state)
 	text_free(&t);
 }
 
-/* ---- fuzzy -------------------------------------------------------------------------- */
+/* ---- fuzzy ----------------------------------------------------------- */
 
 static void
 finds(struct segment *s, const char *text, const char *want)
@@ -463,7 +463,7 @@ words_alike(void **state)
 	extractor_free(&x);
 }
 
-/* ---- HTML --------------------------------------------------------------------------- */
+/* ---- HTML ------------------------------------------------------------ */
 
 static void
 reads_as(const char *in, const char *want)
@@ -502,7 +502,7 @@ html(void **state)
 	reads_as("&", " ");
 }
 
-/* ---- words ----------------------------------------------------------------------- */
+/* ---- words ----------------------------------------------------------- */
 
 static void
 tokens_are(const char *in, const char *want)

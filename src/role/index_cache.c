@@ -31,7 +31,7 @@ static struct {
 	uint64_t bytes, limit;
 } cache;
 
-/* ---- which there are ------------------------------------------------------- */
+/* ---- which there are ------------------------------------------------- */
 
 static void
 unlink_cached(struct cached *c)
@@ -101,7 +101,7 @@ new_cached(uint64_t id, uint32_t size)
 	return c;
 }
 
-/* ---- pages ------------------------------------------------------------------- */
+/* ---- pages ----------------------------------------------------------- */
 
 static bool
 is_loaded(const struct cached *c, uint32_t page)
@@ -233,7 +233,7 @@ need(void *arg, const struct segment_range *ranges, size_t n)
 	return status;
 }
 
-/* ---- taking -------------------------------------------------------------------- */
+/* ---- taking ---------------------------------------------------------- */
 
 /* Once: what a search trusts. */
 static int
@@ -289,6 +289,21 @@ index_cache_put(struct index_reader *r)
 	r->cached->pins--;
 	r->cached = NULL;
 	shrink(cache.limit);
+}
+
+void
+index_cache_relieve(struct index_reader *r)
+{
+	struct cached *c = r->cached;
+
+	shrink(cache.limit);
+	if (cache.bytes <= cache.limit || c->pins > 1)
+		return;
+	madvise(c->base, c->size, MADV_DONTNEED);
+	memset(c->loaded, 0, ((size_t)c->size / PAGE / 64 + 1) *
+	    sizeof(*c->loaded));
+	cache.bytes -= (uint64_t)c->pages * PAGE;
+	c->pages = 0;
 }
 
 void

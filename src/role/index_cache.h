@@ -32,6 +32,11 @@ struct index_reader {
 int  index_cache_take(const struct index_segment *, struct index_reader *,
     struct segment *);
 void index_cache_put(struct index_reader *);
+/*
+ * Between two searches of a segment that is taken: when there is more than
+ * the limit its pages go, and come again by need.
+ */
+void index_cache_relieve(struct index_reader *);
 void index_cache_limit(uint64_t bytes);
 uint64_t index_cache_bytes(void);
 void index_cache_free(void);

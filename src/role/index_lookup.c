@@ -62,7 +62,7 @@ index_lookup_free(void)
 	stemmer_free(&here.stemmer);
 }
 
-/* ---- segments --------------------------------------------------------------- */
+/* ---- segments -------------------------------------------------------- */
 
 static void
 close_all(struct lookup *l)
@@ -134,7 +134,7 @@ open_all(struct lookup *l, enum result *result)
 	return status == -1 && *result == RESULT_NOT_FOUND ? 0 : status;
 }
 
-/* ---- answers ------------------------------------------------------------------ */
+/* ---- answers --------------------------------------------------------- */
 
 /* Neighbours in the segment have nothing between them that still lives. */
 static void
@@ -187,6 +187,7 @@ answer_exact(struct lookup *l, const struct index_query *q,
 		if (status == 1) {
 			put_places(&o->segment, &sure, sure_out);
 			put_places(&o->segment, &maybe, maybe_out);
+			index_cache_relieve(&o->reader);
 		} else {
 			status = failed(l, o);
 		}
@@ -268,7 +269,7 @@ put_known(const struct lookup *l, struct text *out)
 		uid_range_put(out, &r);
 }
 
-/* ---- the call ------------------------------------------------------------------- */
+/* ---- the call -------------------------------------------------------- */
 
 static bool
 queries_good(struct span records)

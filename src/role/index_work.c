@@ -67,7 +67,7 @@ pause_ms(int64_t ms)
 	return status >= 0 && !work.stopping;
 }
 
-/* ---- saving ----------------------------------------------------------------- */
+/* ---- saving ---------------------------------------------------------- */
 
 static int
 save(uint64_t lease, uint32_t last, uint32_t messages, struct span bytes)
@@ -85,7 +85,7 @@ save(uint64_t lease, uint32_t last, uint32_t messages, struct span bytes)
 	return reply.result == RESULT_OK ? 1 : 0;
 }
 
-/* ---- building ---------------------------------------------------------------- */
+/* ---- building -------------------------------------------------------- */
 
 /* How far the lot went: the last uid that is in the segment. */
 static bool
@@ -127,7 +127,7 @@ take_lot(const struct index_lease_reply *lease, uint32_t *from,
 	    reply.result != RESULT_OK)
 		return -1;
 	asked = clock_mono().ms - began;
-	*last = *from - 1;
+	*last = MAX(*last, *from - 1);
 	more = add_lot(reply.bodies.bytes, last);
 	blob_release(&reply.bodies);
 	if (more && reply.next > *from) {
@@ -162,7 +162,7 @@ build(const struct index_lease_reply *lease)
 	return status;
 }
 
-/* ---- merging ------------------------------------------------------------------- */
+/* ---- merging --------------------------------------------------------- */
 
 struct merging {
 	struct index_segment rows[SEGMENTS_MAX];
@@ -307,7 +307,7 @@ merge(const struct index_lease_reply *lease)
 	return status;
 }
 
-/* ---- the fiber ------------------------------------------------------------------ */
+/* ---- the fiber ------------------------------------------------------- */
 
 /* False: no more of it. */
 static bool

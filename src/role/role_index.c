@@ -32,7 +32,7 @@ static struct {
 
 static const struct handlers handlers = { .index_search = index_lookup };
 
-/* ---- what the supervisor tells ------------------------------------------- */
+/* ---- what the supervisor tells --------------------------------------- */
 
 static void
 on_work(void *arg, const void *note)
@@ -42,11 +42,20 @@ on_work(void *arg, const void *note)
 	index_work_wake();
 }
 
+/* A new store does not know yet whom to tell. */
+static void
+on_store_attached(void *arg)
+{
+	(void)arg;
+	index_work_wake();
+}
+
 static void
 on_settings(const struct settings *s)
 {
 	if (here.store == NULL) {
 		here.store = link_new(INDEX, STORE);
+		link_on_attach(here.store, on_store_attached, NULL);
 		link_on_note(here.store, VERB_index_work, on_work, NULL);
 		here.server = server_new(INDEX, &handlers, NULL);
 		if (server_on_fibers(here.server) != 1)
@@ -66,7 +75,7 @@ on_peer(enum role_bit role, unsigned instance, int fd)
 		log_event(LOG_LEVEL_ERROR, "index.peer", log_errno());
 }
 
-/* ---- life ---------------------------------------------------------------- */
+/* ---- life ------------------------------------------------------------ */
 
 static void
 on_gauges(struct timer *t)

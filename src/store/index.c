@@ -51,7 +51,7 @@ indexing_free(struct indexing **ixp)
 	*ixp = NULL;
 }
 
-/* ---- lines, under the lock ------------------------------------------------- */
+/* ---- lines, under the lock ------------------------------------------- */
 
 static void
 line_add(struct todo_line *line, struct todo *t)
@@ -186,7 +186,7 @@ index_idle(struct indexing *ix, uint64_t link, uint32_t most)
 	return (uint32_t)ms;
 }
 
-/* ---- after the start --------------------------------------------------------- */
+/* ---- after the start ------------------------------------------------- */
 
 /* The version of the mailbox at which it was indexed and clean; 0: never. */
 static uint64_t
@@ -257,7 +257,16 @@ index_walk(struct indexing *ix)
 	return true;
 }
 
-/* ---- segments on disk ----------------------------------------------------------- */
+void
+index_walk_again(struct indexing *ix)
+{
+	pthread_mutex_lock(&ix->lock);
+	ix->walk = 0;
+	ix->walked = false;
+	pthread_mutex_unlock(&ix->lock);
+}
+
+/* ---- segments on disk ------------------------------------------------ */
 
 enum result
 index_replace(struct store *store, uint64_t mailbox,

@@ -49,7 +49,7 @@ struct indexing {
 	uint64_t last_lease;
 	uint64_t link;			/* who asked for work last */
 	bool idle;			/* and was told that there is none */
-	uint64_t walk;			/* mailboxes up to this were looked at */
+	uint64_t walk;			/* mailboxes up to it were looked at */
 	bool walked;
 	uint64_t saved, messages;	/* counters since the start */
 };
@@ -57,7 +57,7 @@ struct indexing {
 struct indexing *indexing_new(struct store *);
 void indexing_free(struct indexing **);
 
-/* ---- what is told to it: any thread, the mailbox may be locked ----------- */
+/* ---- what is told to it: any thread, the mailbox may be locked ------- */
 
 void index_note(struct store *, uint64_t mailbox);
 /* The mailbox is gone: so is its index, at once. RESULT_OK, _TEMPORARY. */
@@ -67,7 +67,7 @@ void index_link_gone(struct store *, uint64_t link);
 bool index_leased(struct store *, const struct caller *, uint64_t lease,
     struct arena *, uint64_t *mailbox);
 
-/* ---- for leases ----------------------------------------------------------- */
+/* ---- for leases ------------------------------------------------------ */
 
 /* The next mailbox to look at; NULL none is due. It is the caller's until: */
 struct todo *index_take(struct indexing *);
@@ -76,12 +76,13 @@ void index_done(struct indexing *, struct todo *, bool dirty);
 void index_again(struct indexing *, struct todo *);
 /* Some more of the walk after the start. False: it is over. */
 bool index_walk(struct indexing *);
+void index_walk_again(struct indexing *);	/* from the beginning */
 /* The mailbox, as it is under the caller's lock, is indexed. */
 void index_settle(struct mailbox *);
 /* How long nothing is due, at most `most` ms; from now on the link is told. */
 uint32_t index_idle(struct indexing *, uint64_t link, uint32_t most);
 
-/* ---- segments on disk ----------------------------------------------------- */
+/* ---- segments on disk ------------------------------------------------ */
 
 /*
  * Those of a mailbox; records that cannot be read, or overlap, go. RESULT_OK,

@@ -26,7 +26,7 @@ enum {
 	FAILURES_UNREAD = 5,		/* then it is not read */
 };
 
-/* ---- leases --------------------------------------------------------------- */
+/* ---- leases ---------------------------------------------------------- */
 
 /* Under the lock. */
 static void
@@ -103,7 +103,7 @@ index_leased(struct store *store, const struct caller *caller, uint64_t id,
 	return true;
 }
 
-/* ---- the next piece of work --------------------------------------------------- */
+/* ---- the next piece of work ------------------------------------------ */
 
 /* Less and less of what nobody came back from. */
 static size_t
@@ -271,6 +271,7 @@ verb_index_lease(void *arg, const struct caller *caller,
 	reply->work = INDEX_NOTHING;
 	break_lease(ix, 0);
 	if (!store_settings(store)->index_enabled) {
+		index_walk_again(ix);	/* once it is */
 		reply->pause_ms = IDLE_MS;
 		return;
 	}
@@ -286,7 +287,7 @@ verb_index_lease(void *arg, const struct caller *caller,
 	    (uint32_t)BUSY_MS);
 }
 
-/* ---- the mail of a lease ------------------------------------------------------- */
+/* ---- the mail of a lease --------------------------------------------- */
 
 /* Copies of its rows from `from` on, for free(); *next is behind them, or 0. */
 static struct row *
@@ -361,7 +362,7 @@ verb_index_messages(void *arg, const struct caller *caller,
 	free(rows);
 }
 
-/* ---- what came of it ------------------------------------------------------------- */
+/* ---- what came of it ------------------------------------------------- */
 
 static enum result
 stream_segment(struct engine *engine, struct body_id id, struct span rest)

@@ -57,7 +57,7 @@ verb_index_segments(void *arg, const struct caller *caller,
 	index_entries_free(&e);
 }
 
-/* ---- ranges ---------------------------------------------------------------- */
+/* ---- ranges ---------------------------------------------------------- */
 
 static enum result
 read_ranges(struct store *store, const struct index_entries *e,
@@ -150,7 +150,7 @@ verb_index_drop(void *arg, const struct caller *caller, struct arena *arena,
 	index_entries_free(&e);
 }
 
-/* ---- for the operator ---------------------------------------------------------- */
+/* ---- for the operator ------------------------------------------------ */
 
 static void
 add_status(struct store *store, uint64_t mailbox,

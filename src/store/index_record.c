@@ -59,7 +59,7 @@ index_entries_remove(struct index_entries *e, uint64_t segment)
 		}
 }
 
-/* ---- records ------------------------------------------------------------- */
+/* ---- records --------------------------------------------------------- */
 
 struct key
 index_key(uint64_t segment)
@@ -104,7 +104,7 @@ index_decode(struct span key, struct span value, struct index_entry *e)
 	    version == RECORD_VERSION && e->first > 0 && e->first <= e->last;
 }
 
-/* ---- the plan -------------------------------------------------------------- */
+/* ---- the plan -------------------------------------------------------- */
 
 /* Messages of the mailbox from first to last. */
 static size_t

@@ -32,7 +32,7 @@ const struct index_entry *index_entries_find(const struct index_entries *,
     uint64_t segment);
 void index_entries_remove(struct index_entries *, uint64_t segment);
 
-/* ---- records ------------------------------------------------------------- */
+/* ---- records --------------------------------------------------------- */
 
 struct key index_key(uint64_t segment);
 /* Who links the body of a segment. */
@@ -41,7 +41,7 @@ void index_encode(struct text *, const struct index_entry *);
 /* 1, 0 damaged, or of a later version. */
 int  index_decode(struct span key, struct span value, struct index_entry *);
 
-/* ---- the plan -------------------------------------------------------------- */
+/* ---- the plan -------------------------------------------------------- */
 
 enum index_step {
 	INDEX_STEP_NONE,

@@ -61,7 +61,7 @@ teardown(void **state)
 	return 0;
 }
 
-/* ---- verbs ----------------------------------------------------------------- */
+/* ---- verbs ----------------------------------------------------------- */
 
 static struct blob
 one_range(struct world *w, uint32_t first, uint32_t last)
@@ -188,7 +188,7 @@ messages(struct world *w, uint64_t id, uint32_t from, uint64_t limit,
 	return all;
 }
 
-/* ---- the way of a segment ---------------------------------------------------- */
+/* ---- the way of a segment -------------------------------------------- */
 
 static void
 built_and_read(void **state)
@@ -357,7 +357,7 @@ gone_with_the_mailbox(void **state)
 	lease(w, INDEX_NOTHING, 0, 0);
 }
 
-/* ---- what does not come back ----------------------------------------------------- */
+/* ---- what does not come back ----------------------------------------- */
 
 static void
 what_nobody_came_back_from(void **state)
@@ -421,7 +421,7 @@ a_lease_is_of_one(void **state)
 	assert_int_equal(r.result, RESULT_NOT_FOUND);
 }
 
-/* ---- starts, repairs ------------------------------------------------------------ */
+/* ---- starts, repairs ------------------------------------------------- */
 
 static void
 after_a_start(void **state)
@@ -529,6 +529,9 @@ turned_off(void **state)
 	w->f.settings.index_enabled = false;
 	append(w, "one");
 	lease(w, INDEX_NOTHING, 0, 0);
+	/* What came meanwhile is found when it is turned on. */
+	w->f.settings.index_enabled = true;
+	lease(w, INDEX_BUILD, 1, 1);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
