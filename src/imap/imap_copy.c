@@ -49,7 +49,8 @@ copy(struct imap_task *t, const struct imap_picks *picks, uint64_t target,
 	struct message_copy_request request = { .grant = s->grant,
 	    .token = token_new(), .mailbox = s->box->id,
 	    .uids = BLOB_OF(imap_uids_of(&s->box->view, picks, t->arena)),
-	    .target = target, .move = move, .since = imap_view_modseq(&s->box->view),
+	    .target = target, .move = move,
+	    .since = imap_view_modseq(&s->box->view),
 	    .watch = imap_mailbox_watch(s->box) };
 	struct message_copy_reply reply;
 	struct imap_reply why;

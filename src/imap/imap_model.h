@@ -60,9 +60,9 @@ int  imap_model_open(struct imap_model *, const struct mailbox_open_reply *,
     uint32_t max);
 void imap_model_free(struct imap_model *);
 /*
- * UIDs of rows and vanished ones ascend. An answer that came late, behind a newer one, changes nothing. \Recent is
- * for `own` alone. 1; 0 more than `max` messages; -1 malformed: the model is
- * of no use then.
+ * UIDs of rows and vanished ones ascend. An answer that came late, behind a
+ * newer one, changes nothing. \Recent is for `own` alone. 1; 0 more than
+ * `max` messages; -1 malformed: the model is of no use then.
  */
 int  imap_model_apply(struct imap_model *, const struct imap_changes *,
     uint32_t max, struct imap_view *own, const struct imap_expected *);

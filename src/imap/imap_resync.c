@@ -86,8 +86,10 @@ imap_parse_resync(struct imap_parser *in, struct imap_resync *r)
 
 /* -- what vanished ---- */
 
-/* The highest UID whose number is what the client says: none is missing
- * below it. The server's numbers only fall: who matches, matches up to there. */
+/*
+ * The highest UID whose number is what the client says: none is missing
+ * below it. Numbers only fall: who matches, matches up to there.
+ */
 static uint32_t
 highest_match(const struct imap_view *view, const struct imap_resync *r)
 {

@@ -193,7 +193,7 @@ only_deleted_left(const struct imap_view *view, uint32_t deleted)
 	    view->changed.from == view->changed.to;
 }
 
-/* RFC 3501 6.4.2: what is \Deleted goes, and nothing is told; RFC 7162 3.2.8. */
+/* RFC 3501 6.4.2, RFC 7162 3.2.8: what is \Deleted goes, nothing is told. */
 struct imap_reply
 imap_close(struct imap_task *t)
 {

@@ -456,7 +456,8 @@ pick_uids(const struct imap_view *v, struct imap_range r)
 		r.last = swap;
 	}
 	return (struct imap_pick){ imap_view_find(v, r.first),
-	    r.last == UINT32_MAX ? imap_view_count(v) : imap_view_find(v, r.last + 1) };
+	    r.last == UINT32_MAX ? imap_view_count(v)
+	    : imap_view_find(v, r.last + 1) };
 }
 
 /* False: a number beyond the last message. In an empty mailbox "*", and what
@@ -501,7 +502,8 @@ struct imap_picks
 imap_view_all(const struct imap_view *v, struct imap_pick *room)
 {
 	*room = (struct imap_pick){ 0, imap_view_count(v) };
-	return (struct imap_picks){ .picks = room, .count = imap_view_count(v) > 0,
+	return (struct imap_picks){ .picks = room,
+	    .count = imap_view_count(v) > 0,
 	    .messages = imap_view_count(v) };
 }
 

@@ -23,7 +23,7 @@ struct imap_view {
 	struct imap_view *next, *before;	/* of the model */
 	struct imap_uids gone;		/* not told: they keep their numbers */
 	struct imap_uids changed;	/* flags not told, and what lies by */
-	uint64_t changed_after;		/* a row with an earlier modseq is told */
+	uint64_t changed_after;		/* rows of an earlier modseq are told */
 	struct imap_uids recent;	/* \Recent is this session's */
 	uint32_t told_count, told_recent;
 	bool tell_keywords;
