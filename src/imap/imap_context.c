@@ -181,7 +181,7 @@ struct notice {
 	const char *what;		/* "ADDTO", "REMOVEFROM" */
 	struct text line;
 	struct imap_ranges numbers;
-	uint32_t position, next;	/* of the numbers gathered; behind them */
+	uint32_t next;			/* the position behind the numbers */
 };
 
 static struct notice

@@ -20,8 +20,8 @@ struct imap_hint_list {
 
 struct imap_hint {
 	struct imap_hint_list known, sure, maybe;
-	const uint32_t *before;		/* messages before each range of sure */
-	struct span scores;		/* one byte for each of them; or empty */
+	const uint32_t *before;		/* messages before ranges of sure */
+	struct span scores;		/* a byte for each of them; or empty */
 	bool exact;			/* else what is sure is looked at too */
 };
 

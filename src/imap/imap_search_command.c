@@ -82,7 +82,7 @@ settle_returns(struct imap_parser *in, unsigned *returns)
 		*returns |= IMAP_RETURN_ALL;
 	if ((*returns & IMAP_RETURN_ALL) != 0 &&
 	    (*returns & IMAP_RETURN_PARTIAL) != 0)
-		return imap_parse_fail(in, "ALL and PARTIAL exclude each other");
+		return imap_parse_fail(in, "ALL does not go with PARTIAL");
 	return true;
 }
 

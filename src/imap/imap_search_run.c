@@ -10,8 +10,8 @@
 #include "imap/imap_searches.h"
 #include "imap/imap_thread.h"
 
-/* What ends a command that could not be parsed. A search that was to be saved
- * and fails leaves nothing saved (RFC 5182 2.1); a wrong one changes nothing. */
+/* A search that was to be saved and fails leaves nothing saved (RFC 5182
+ * 2.1); a wrong command changes nothing. */
 static struct imap_reply
 failed(struct imap_task *t, const struct imap_search_command *wish,
     struct imap_reply why)

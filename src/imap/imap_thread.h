@@ -15,7 +15,7 @@ struct imap_thread_message {
 	uint32_t number;		/* how the answer names it */
 	uint32_t subject;		/* of equal base subjects; 0: empty */
 	bool is_reply;
-	uint32_t links;			/* of its references, the oldest first */
+	uint32_t links;			/* references, the oldest first */
 	uint64_t links_at;
 	uint64_t id;			/* key of its Message-ID; 0: none */
 	int64_t sent, arrived;
