@@ -5,6 +5,7 @@ with messages of every size among them, and while some of them go.
 import imaplib
 import os
 import signal
+import zlib
 
 from harness import DOMAIN, PASSWORD, Postrider, alive, eventually
 
@@ -113,6 +114,33 @@ def test_fetch_many():
         assert expect_structures(imap) == before
         expect_bodies(imap)
         imap.logout()
+
+
+def test_compressed():
+    """Long and short pieces through COMPRESS=DEFLATE, below it TLS."""
+    with Postrider() as server:
+        imap = connect(server)
+        fill(imap)
+        imap.select("many")
+        imap.send(b"x COMPRESS DEFLATE\r\n")
+        assert imap.readline().startswith(b"x OK")
+        packer, unpacker = zlib.compressobj(wbits=-15), zlib.decompressobj(-15)
+        imap.sock.sendall(packer.compress(b"y FETCH 1:* BODY.PEEK[]\r\n") +
+                          packer.flush(zlib.Z_SYNC_FLUSH))
+        said = bytearray()
+        while not said[-200:].splitlines()[-1:] or \
+                not said[-200:].splitlines()[-1].startswith(b"y "):
+            came = imap.sock.recv(1 << 16)
+            assert came
+            said += unpacker.decompress(came)
+        expected = bytearray()
+        for number in range(DISTINCT * COPIES):
+            whole = message(number % DISTINCT)
+            expected += b"* %d FETCH (BODY[] {%d}\r\n" % (number + 1,
+                                                          len(whole))
+            expected += whole + b")\r\n"
+        assert said.startswith(expected)
+        assert said[len(expected):].startswith(b"y OK")
 
 
 def test_some_go_meanwhile():
