@@ -314,6 +314,26 @@ try_app_password(struct auth *a, struct login *l, struct span password)
 	return 1;
 }
 
+/*
+ * A record of before there was SHA-512 gets its keys, now that the password
+ * is known. If it cannot be, it will be another time.
+ */
+static void
+renew_record(struct auth *a, struct login *l, struct span password)
+{
+	struct text credentials = TEXT_INIT(0);
+	struct scram_keys keys;
+
+	if (password_scram(l->account.credentials, SCRAM_SHA512,
+	    &keys) == 1 && keys.iterations == 0 &&
+	    auth_make_password(a, password, l->account.credentials,
+	    &credentials) == RESULT_OK)
+		(void)directory_account_renew(a->store->directory,
+		    &l->account, text_span(&credentials));
+	secret_wipe(&keys, sizeof(keys));
+	text_wipe(&credentials);
+}
+
 enum result
 login_try_password(struct auth *a, struct login *l, struct span password)
 {
@@ -337,6 +357,7 @@ login_try_password(struct auth *a, struct login *l, struct span password)
 		return l->result = RESULT_TEMPORARY;
 	if (rc == 1) {
 		verified_now(a, &l->account, password);
+		renew_record(a, l, password);
 		if (login_try_scope(a, l, NULL) == RESULT_OK)
 			login_succeeded(a, l);
 	} else {

@@ -73,6 +73,10 @@ enum result directory_account_remove(struct directory *,
     struct span address);
 enum result directory_account_password(struct directory *,
     struct span address, struct span credentials);
+/* The same password in a record of today's form: nobody's session ends. Only
+ * where the account is still of that epoch. */
+enum result directory_account_renew(struct directory *,
+    const struct account *, struct span credentials);
 enum result directory_alias_add(struct directory *, struct span address,
     struct span targets, struct arena *, struct span *bad_target);
 enum result directory_alias_remove(struct directory *, struct span address);

@@ -447,6 +447,27 @@ directory_account_password(struct directory *d, struct span address,
 	return change_end(&c, RESULT_OK);
 }
 
+enum result
+directory_account_renew(struct directory *d, const struct account *old,
+    struct span credentials)
+{
+	struct account account;
+	struct directory_change c;
+	struct name name;
+	enum result result;
+
+	change_begin(&c, d);
+	result = named_account(&c, old->address, &name, &account);
+	if (result == RESULT_OK && (account.id != old->id ||
+	    account.epoch != old->epoch))
+		result = RESULT_CONFLICT;
+	if (result != RESULT_OK)
+		return change_end(&c, result);
+	account.credentials = credentials;
+	put_account(&c, &account);
+	return change_end(&c, RESULT_OK);
+}
+
 /* -- aliases ------------------------------------------------------------- */
 
 enum result

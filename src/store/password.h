@@ -5,7 +5,7 @@
  * password, and SCRAM's salt, StoredKey and ServerKey for SHA-1, SHA-256 and
  * SHA-512 (RFC 5802, RFC 7677; the terms of RFC 5803): nothing that gives it
  * back. All of them are made at one time; records of an older version lack
- * SHA-512 until the next password. A password is prepared with SASLprep
+ * SHA-512 until the password is seen again. A password is prepared with SASLprep
  * (RFC 4013) when it is set and when it is tried.
  *
  * Pure but for time, memory and randomness. The callers bound how many run

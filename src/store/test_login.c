@@ -249,14 +249,13 @@ test_older_record(void **state)
 	struct scram_keys keys;
 	struct account account;
 	struct fixture f;
+	uint32_t epoch;
 
 	(void)state;
 	fixture_open(&f, false);
 	add_domain(&f, "example.test");
 	add_account(&f, "ann@example.test", "secret");
 	age_password(&f, "ann@example.test");
-	verb_sasl_start(f.store, &from_access, f.arena, &ask, &said);
-	assert_int_equal(said.result, RESULT_OK);
 	assert_int_equal(directory_login(f.store->directory,
 	    SPAN("ann@example.test"), f.arena, &account), 1);
 	assert_int_equal(password_scram(account.credentials, SCRAM_SHA256,
@@ -274,6 +273,20 @@ test_older_record(void **state)
 	assert_int_equal(said.result, RESULT_CONTINUE);
 	assert_int_equal(nobody.result, RESULT_CONTINUE);
 	assert_int_equal(said.challenge.n, nobody.challenge.n);
+	/* Who brings the password itself has the keys from then on. */
+	ask.mechanism = SPAN("PLAIN");
+	ask.initial = SPAN("\0ann@example.test\0secret");
+	verb_sasl_start(f.store, &from_access, f.arena, &ask, &said);
+	assert_int_equal(said.result, RESULT_OK);
+	epoch = account.epoch;
+	assert_int_equal(directory_login(f.store->directory,
+	    SPAN("ann@example.test"), f.arena, &account), 1);
+	assert_int_equal(account.epoch, epoch);
+	assert_int_equal(password_scram(account.credentials, SCRAM_SHA512,
+	    &keys), 1);
+	assert_int_not_equal(keys.iterations, 0);
+	assert_int_equal(password_verify(account.credentials,
+	    SPAN("secret")), 1);
 	fixture_close(&f);
 }
 
