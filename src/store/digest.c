@@ -16,7 +16,6 @@
 enum {
 	HEAD_VERSION = 1,
 	PAGE_VERSION = 1,
-	TURN_PAGES = 512,		/* of one piece of work */
 	STEP_PAGES = 16,		/* made under one look at the rows */
 	WALK_MAILBOXES = 1000,
 	READ_WORTH = 4,			/* rows that are worth a page */
@@ -322,21 +321,26 @@ continue_later(struct mailboxes *m, uint64_t mailbox)
 	mailbox_leave(&mb);
 }
 
-void
-digest_make(struct mailboxes *m, uint64_t mailbox)
+size_t
+digest_make(struct mailboxes *m, uint64_t mailbox, size_t most)
 {
 	struct step s = { .m = m, .mailbox = mailbox };
 	size_t made = 0;
 	bool going = true;
 
+	if (most == 0) {
+		work_add(m, WORK_DIGEST, mailbox);
+		return 0;
+	}
 	s.rows = xmalloc(STEP_PAGES * DIGEST_UIDS * sizeof(*s.rows));
-	while (going && made < TURN_PAGES && begin_step(&s)) {
+	while (going && made < most && begin_step(&s)) {
 		going = make_step(&s);
 		made += s.pages;
 	}
 	free(s.rows);
-	if (made >= TURN_PAGES)
+	if (made >= most)
 		continue_later(m, mailbox);
+	return made;
 }
 
 int

@@ -41,8 +41,11 @@ void digest_unload(struct mailbox *);
 void digest_added(struct mailbox *);
 void digest_gone(struct mailbox *, const struct uids *);
 void digest_changed(struct mailbox *, uint32_t uid);
-/* Work of mailboxes_maintain(): makes pages, some at a time. */
-void digest_make(struct mailboxes *, uint64_t mailbox);
+/*
+ * Work of mailboxes_maintain(): makes about so many pages; how many it was.
+ * What is left is in the queue again.
+ */
+size_t digest_make(struct mailboxes *, uint64_t mailbox, size_t most);
 /* The mailbox goes, and is locked. 1, -1. */
 int  digest_forget(struct engine *, uint64_t mailbox);
 /* After the start: mailboxes behind `*at`, as many as one turn bears, whose

@@ -5,7 +5,10 @@
 
 #include <stdlib.h>
 
-enum { WALK_ACCOUNTS = 1000 };		/* of one call */
+enum {			/* of one call */
+	WALK_ACCOUNTS = 1000,
+	DIGEST_PAGES = 512,
+};
 
 void
 work_add(struct mailboxes *m, enum work_kind kind, uint64_t id)
@@ -72,7 +75,7 @@ mailboxes_maintain(struct mailboxes *m)
 {
 	size_t cache = store_settings(m->store)->store_mailbox_cache;
 	struct work *work;
-	size_t n;
+	size_t n, made = 0;
 
 	shelf_set_limit(m->open, cache);
 	shelf_set_limit(m->names, cache / 4);
@@ -86,7 +89,8 @@ mailboxes_maintain(struct mailboxes *m)
 		if (work[i].kind == WORK_INTENTS)
 			work_on_account(m, work[i].id);
 		else if (work[i].kind == WORK_DIGEST)
-			digest_make(m, work[i].id);
+			made += digest_make(m, work[i].id, DIGEST_PAGES -
+			    MIN(made, (size_t)DIGEST_PAGES));
 		else
 			work_on_mailbox(m, &work[i]);
 	}

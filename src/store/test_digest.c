@@ -273,6 +273,35 @@ test_of_old(void **state)
 	assert_details(f, box, "1:300", "first");
 }
 
+/* One turn makes a part of a large mailbox, the next ones the rest. */
+static void
+test_in_turns(void **state)
+{
+	struct fixture *f = *state;
+	uint64_t box;
+	size_t count;
+
+	add(f, inbox(f), 1, N);
+	assert_int_equal(create(f, "box", &box), RESULT_OK);
+	for (int i = 0; i < 40; i++) {
+		struct copied c = copy(f, inbox(f), "1:1000", box, false,
+		    NULL);
+
+		assert_int_equal(c.result, RESULT_OK);
+		copied_free(&c);
+		arena_reset(f->arena);
+	}
+	maintain(f);
+	pages(f, box, &count);
+	assert_true(count < 40 * N / DIGEST_UIDS);
+	maintain(f);
+	arena_reset(f->arena);
+	pages(f, box, &count);
+	assert_int_equal(count, 40 * N / DIGEST_UIDS);
+	pages(f, inbox(f), &count);
+	assert_int_equal(count, N / DIGEST_UIDS);
+}
+
 static void
 test_removed(void **state)
 {
@@ -311,6 +340,7 @@ main(void)
 		TEST(test_expunged_and_killed),
 		TEST(test_saved),
 		TEST(test_of_old),
+		TEST(test_in_turns),
 		TEST(test_removed),
 	};
 
