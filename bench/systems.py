@@ -4,6 +4,7 @@ Each gets the same domain, accounts and certificate, a directory of its own,
 and ports of its own on loopback. Nothing of the machine's own configuration
 is touched, and everything started here is stopped here, by process id.
 """
+import json
 import os
 import pwd
 import shutil
@@ -73,18 +74,19 @@ def descendants(roots):
     return found
 
 
+def pss_of(pid):
+    """Proportional set size of a process, in KiB; 0 when it is gone."""
+    try:
+        with open(f"/proc/{pid}/smaps_rollup") as f:
+            return sum(int(line.split()[1]) for line in f
+                       if line.startswith("Pss:"))
+    except OSError:
+        return 0
+
+
 def pss(roots):
-    """Proportional set size of all processes below these, in KiB."""
-    total = 0
-    for pid in descendants(roots):
-        try:
-            with open(f"/proc/{pid}/smaps_rollup") as f:
-                for line in f:
-                    if line.startswith("Pss:"):
-                        total += int(line.split()[1])
-        except OSError:
-            pass
-    return total
+    """Of all processes below these."""
+    return sum(pss_of(pid) for pid in descendants(roots))
 
 
 def run(*argv, **more):
@@ -109,7 +111,8 @@ class Postrider:
     smtp, imap, imaps, pop3 = 21025, 21143, 21993, 21110
     hibernates = False
 
-    def __init__(self, program, directory, certificate):
+    def __init__(self, program, directory, certificate,
+                 config=None):
         self.program, self.dir = os.path.abspath(program), directory
         self.data = f"{directory}/data"
         self.config = f"{directory}/postrider.conf"
@@ -117,11 +120,13 @@ class Postrider:
         run(self.program, "init", DOMAIN, "--data", self.data)
         for name in ("certificate.pem", "key.pem"):
             shutil.copy(f"{certificate}/{name}", f"{self.data}/tls/{name}")
-        table = f"{directory}/accounts.csv"
-        write(table, "".join(f"{a},{PASSWORD}\n" for a in accounts()), 0o600)
+        write(self.config, config or CONFIG_POSTRIDER)
+
+    def add(self, names):
+        table = f"{self.dir}/accounts.csv"
+        write(table, "".join(f"{a},{PASSWORD}\n" for a in names), 0o600)
         run(self.program, "account", "add", "--csv", table, "--data",
-            self.data)
-        write(self.config, CONFIG_POSTRIDER)
+            self.data, timeout=1200)
 
     def start(self):
         log = open(f"{self.dir}/log", "a")
@@ -148,6 +153,27 @@ class Postrider:
     def drain(self):
         """Until all that was accepted is delivered: it is, within a moment."""
         time.sleep(1)
+
+    def settle(self):
+        """Until the search index has all messages."""
+        for _ in range(DEADLINE * 60):
+            status = json.loads(run(self.program, "index", "status", "--json",
+                                    "--data", self.data))
+            if status["waiting"] == 0:
+                return
+            time.sleep(1)
+        raise SystemExit("bench: the index does not come to an end")
+
+    def memory(self):
+        """KiB of each role, its share of what is shared."""
+        roles = {}
+        for pid in descendants(self.roots()):
+            with open(f"/proc/{pid}/cmdline", "rb") as f:
+                words = f.read().decode().split("\0")
+            if "--role" in words:
+                role = words[words.index("--role") + 1]
+                roles[role] = roles.get(role, 0) + pss_of(pid)
+        return roles
 
     def roots(self):
         return [self.process.pid]
@@ -266,6 +292,15 @@ class Peers:
                 return
             time.sleep(0.1)
         raise SystemExit("bench: Postfix's queue does not get empty")
+
+    def settle(self):
+        """There is nothing that Dovecot would prepare."""
+
+    def memory(self):
+        """KiB of the processes that serve IMAP."""
+        return {"imap": sum(
+            pss_of(pid) for pid in descendants(self.roots())
+            if open(f"/proc/{pid}/comm").read().strip() == "imap")}
 
     def roots(self):
         pids = []
