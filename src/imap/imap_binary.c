@@ -6,41 +6,9 @@
  */
 #include "imap/imap_binary.h"
 
-#include "mail/encode.h"
+#include "mail/transfer.h"
 
 /* ---- decoding, piece by piece -------------------------------------------- */
-
-struct decoder {
-	enum mime_encoding encoding;
-	struct base64_stream base64;
-	struct quoted_stream quoted;
-	struct text out;
-};
-
-static struct span
-decode(struct decoder *d, struct span bytes)
-{
-	text_clear(&d->out);
-	switch (d->encoding) {
-	case MIME_BASE64:
-		base64_stream_add(&d->base64, bytes, &d->out);
-		return text_span(&d->out);
-	case MIME_QUOTED:
-		quoted_stream_add(&d->quoted, bytes, &d->out);
-		return text_span(&d->out);
-	default:
-		return bytes;
-	}
-}
-
-static struct span
-decode_end(struct decoder *d)
-{
-	text_clear(&d->out);
-	if (d->encoding == MIME_QUOTED)
-		quoted_stream_end(&d->quoted, &d->out);
-	return text_span(&d->out);
-}
 
 /* What of a piece that begins at `at` lies in the part that is wanted. */
 static struct span
@@ -60,7 +28,8 @@ static int
 walk(struct imap_message *m, const struct imap_binary *b,
     void (*each)(void *, struct span), void *arg, uint64_t *size)
 {
-	struct decoder d = { .encoding = b->encoding, .out = TEXT_INIT(0) };
+	struct transfer transfer = { .encoding = b->encoding };
+	struct text held = TEXT_INIT(0);
 	struct imap_extent left = b->extent;
 	struct span bytes, piece;
 	int status = 1;
@@ -72,15 +41,11 @@ walk(struct imap_message *m, const struct imap_binary *b,
 			break;
 		left.at += n;
 		left.size -= n;
-		piece = decode(&d, bytes);
+		piece = transfer_decode(&transfer, bytes, left.size == 0,
+		    &held);
 		each(arg, wanted(piece, *size, b->part));
 	}
-	if (status == 1) {
-		piece = decode_end(&d);
-		each(arg, wanted(piece, *size, b->part));
-		*size += piece.n;
-	}
-	text_free(&d.out);
+	text_free(&held);
 	return status;
 }
 

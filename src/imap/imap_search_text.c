@@ -6,8 +6,8 @@
  * pieces as much is kept as a match could begin in.
  */
 #include "imap/imap_search_text.h"
-#include "mail/encode.h"
 #include "mail/header.h"
+#include "mail/transfer.h"
 #include "mail/words.h"
 
 #include <stdlib.h>
@@ -129,33 +129,11 @@ keep_tail(struct text *t, size_t keep)
 	t->n = keep;
 }
 
-/* Decode one piece by its transfer encoding; the result is a view. */
-static struct span
-transfer_decode(struct imap_matcher *m, enum mime_encoding e,
-    struct base64_stream *b, struct quoted_stream *q, struct span piece,
-    bool last)
-{
-	text_clear(&m->bytes);
-	switch (e) {
-	case MIME_BASE64:
-		base64_stream_add(b, piece, &m->bytes);
-		return text_span(&m->bytes);
-	case MIME_QUOTED:
-		quoted_stream_add(q, piece, &m->bytes);
-		if (last)
-			quoted_stream_end(q, &m->bytes);
-		return text_span(&m->bytes);
-	default:
-		return piece;
-	}
-}
-
 static bool
 search_part(struct imap_matcher *m, const struct mime_part *p,
     struct span body, struct span needle)
 {
-	struct base64_stream b = { 0, 0 };
-	struct quoted_stream q = { .held_n = 0 };
+	struct transfer transfer = { .encoding = p->encoding };
 	struct span bytes;
 	bool last;
 
@@ -163,8 +141,8 @@ search_part(struct imap_matcher *m, const struct mime_part *p,
 	text_clear(&m->folded);
 	do {
 		last = body.n <= PIECE;
-		bytes = transfer_decode(m, p->encoding, &b, &q,
-		    span_sub(body, 0, PIECE), last);
+		bytes = transfer_decode(&transfer,
+		    span_sub(body, 0, PIECE), last, &m->bytes);
 		body = span_from(body, PIECE);
 		text_clear(&m->utf8);
 		charset_add(m->charset, bytes, last, &m->utf8);

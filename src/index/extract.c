@@ -8,9 +8,8 @@
 #include "index/extract.h"
 #include "index/html.h"
 #include "mail/charset.h"
-#include "mail/encode.h"
 #include "mail/header.h"
-#include "mail/mime.h"
+#include "mail/transfer.h"
 #include "mail/words.h"
 
 #include <stdlib.h>
@@ -132,32 +131,11 @@ add_part_header(struct extractor *x, struct span header)
 
 /* ---- bodies ---------------------------------------------------------- */
 
-static struct span
-transfer_decode(struct extractor *x, const struct mime_part *p,
-    struct base64_stream *b, struct quoted_stream *q, struct span piece,
-    bool last)
-{
-	text_clear(&x->bytes);
-	switch (p->encoding) {
-	case MIME_BASE64:
-		base64_stream_add(b, piece, &x->bytes);
-		return text_span(&x->bytes);
-	case MIME_QUOTED:
-		quoted_stream_add(q, piece, &x->bytes);
-		if (last)
-			quoted_stream_end(q, &x->bytes);
-		return text_span(&x->bytes);
-	default:
-		return piece;
-	}
-}
-
 /* The part in UTF-8, as far as there is room for it. */
 static void
 decode_part(struct extractor *x, const struct mime_part *p, struct span body)
 {
-	struct base64_stream b = { 0, 0 };
-	struct quoted_stream q = { .held_n = 0 };
+	struct transfer transfer = { .encoding = p->encoding };
 	struct span bytes;
 	bool last;
 
@@ -165,8 +143,8 @@ decode_part(struct extractor *x, const struct mime_part *p, struct span body)
 	text_clear(&x->utf8);
 	do {
 		last = body.n <= PIECE;
-		bytes = transfer_decode(x, p, &b, &q,
-		    span_sub(body, 0, PIECE), last);
+		bytes = transfer_decode(&transfer,
+		    span_sub(body, 0, PIECE), last, &x->bytes);
 		body = span_from(body, PIECE);
 		charset_add(x->charset, bytes, last, &x->utf8);
 	} while (!last && x->utf8.n <= x->body_left);

@@ -13,9 +13,8 @@
  * with what it was, byte by byte; where they differ, it is not given out.
  */
 #include "mail/convert.h"
-#include "mail/encode.h"
 #include "mail/header.h"
-#include "mail/mime.h"
+#include "mail/transfer.h"
 
 enum {
 	LINE_MAX_TEXT = 998,		/* RFC 5321 4.5.3.1.6, without CRLF */
@@ -317,18 +316,9 @@ add_plain_header(struct conversion *c, const struct mime_part *p)
 static struct span
 decode(const struct mime_part *p, struct span body, struct text *held)
 {
-	struct base64_stream base64 = { 0 };
-	struct quoted_stream quoted = { 0 };
+	struct transfer transfer = { .encoding = p->encoding };
 
-	if (p->encoding == MIME_BASE64) {
-		base64_stream_add(&base64, body, held);
-	} else if (p->encoding == MIME_QUOTED) {
-		quoted_stream_add(&quoted, body, held);
-		quoted_stream_end(&quoted, held);
-	} else {
-		return body;
-	}
-	return text_span(held);
+	return transfer_decode(&transfer, body, true, held);
 }
 
 /* True: quoted-printable is shorter and says the same; it is in out. */

@@ -7,8 +7,8 @@
  */
 #include "mail/preview.h"
 #include "mail/charset.h"
-#include "mail/encode.h"
 #include "mail/lex.h"
+#include "mail/transfer.h"
 
 enum { PLAIN_BYTES = 1024, HTML_BYTES = 16384, ENTITY_MAX = 10 };
 
@@ -205,24 +205,6 @@ readable_part(const struct mime *m)
 	return html != NULL ? html : other;
 }
 
-static struct span
-decode(const struct mime_part *p, struct span body, struct text *to)
-{
-	struct base64_stream b = { 0, 0 };
-	struct quoted_stream q = { .held_n = 0 };
-
-	switch (p->encoding) {
-	case MIME_BASE64:
-		base64_stream_add(&b, body, to);
-		return text_span(to);
-	case MIME_QUOTED:
-		quoted_stream_add(&q, body, to);
-		return text_span(to);
-	default:
-		return body;
-	}
-}
-
 void
 preview_add(struct text *out, const struct mime *m, size_t max,
     struct arena *a)
@@ -230,14 +212,16 @@ preview_add(struct text *out, const struct mime *m, size_t max,
 	const struct mime_part *p = readable_part(m);
 	struct text bytes = TEXT_INIT(0), utf8 = TEXT_INIT(0);
 	struct line l = { .out = out, .left = max };
+	struct transfer transfer = { 0 };
 	struct span s;
 	bool html;
 
 	if (p == NULL)
 		return;
+	transfer.encoding = p->encoding;
 	html = mime_is(p, "text", "html");
-	s = decode(p, span_sub(mime_body(m, p), 0,
-	    html ? HTML_BYTES : PLAIN_BYTES), &bytes);
+	s = transfer_decode(&transfer, span_sub(mime_body(m, p), 0,
+	    html ? HTML_BYTES : PLAIN_BYTES), false, &bytes);
 	if (!utf8_is_ascii(s) || p->content_type.p != NULL) {
 		charset_to_utf8(mime_charset(p, a), s, &utf8);
 		s = text_span(&utf8);
