@@ -77,7 +77,7 @@ hex_of(char *out, const void *p, size_t n)
 	out[2 * n] = '\0';
 }
 
-static int
+int
 hex_digit(char c)
 {
 	c = ascii_lower(c);

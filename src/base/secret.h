@@ -17,6 +17,7 @@ uint32_t random_below(uint32_t n);	/* uniform in [0, n), n > 0 */
 
 /* Lower-case hexadecimal; out has room for 2 * n + 1, NUL-terminated. */
 void hex_of(char *out, const void *p, size_t n);
+int  hex_digit(char c);	/* 0 to 15, in either case; -1: no digit */
 /* 1 done, 0 not 2 * n hex digits. */
 int  hex_to(void *p, size_t n, struct span hex);
 

@@ -3,6 +3,8 @@
  */
 #include "http/http_answer.h"
 
+#include "base/secret.h"
+
 enum place {
 	AT_STATUS, AT_FIELD, AT_BODY,	/* counted, or to the end */
 	AT_CHUNK_SIZE, AT_CHUNK, AT_CHUNK_END, AT_TRAILER, AT_END, AT_FAILURE
@@ -118,15 +120,6 @@ end_head(struct http_answer *a)
 		fail(a, "the answer is too long");
 	else
 		a->place = AT_BODY;
-}
-
-static int
-hex_digit(char c)
-{
-	if (ascii_is_digit(c))
-		return c - '0';
-	c = ascii_lower(c);
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
 /* Extensions behind ";" are passed over. */

@@ -6,6 +6,8 @@
  */
 #include "mail/encode.h"
 
+#include "base/secret.h"
+
 enum { LINE_BYTES = 57, QUOTED_LINE = 76, NOT_BASE64 = 64 };
 
 static const char alphabet[] =
@@ -168,18 +170,6 @@ base64_stream_add(struct base64_stream *s, struct span in, struct text *out)
 	text_grew(out, (size_t)(to - start));
 }
 
-static int
-hex_value(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'A' && c <= 'F')
-		return c - 'A' + 10;
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	return -1;
-}
-
 static bool
 is_blank(char c)
 {
@@ -213,17 +203,17 @@ quoted_escape(struct quoted_stream *s, char c, struct text *out)
 {
 	char last = s->held[s->held_n - 1];
 
-	if (s->held_n == 2 && hex_value(last) >= 0 && hex_value(c) >= 0) {
-		text_char(out, (char)(hex_value(last) << 4 | hex_value(c)));
+	if (s->held_n == 2 && hex_digit(last) >= 0 && hex_digit(c) >= 0) {
+		text_char(out, (char)(hex_digit(last) << 4 | hex_digit(c)));
 		s->held_n = 0;
 		return true;
 	}
-	if (last == '\r' || (c == '\n' && hex_value(last) < 0)) {
+	if (last == '\r' || (c == '\n' && hex_digit(last) < 0)) {
 		s->held_n = 0;		/* a soft line break */
 		return c == '\n';
 	}
-	if (hex_value(last) < 0 && (c == '\r' || is_blank(c) ||
-	    (s->held_n == 1 && hex_value(c) >= 0))) {
+	if (hex_digit(last) < 0 && (c == '\r' || is_blank(c) ||
+	    (s->held_n == 1 && hex_digit(c) >= 0))) {
 		quoted_hold(s, c, out);
 		return true;
 	}
@@ -273,7 +263,7 @@ void
 quoted_stream_end(struct quoted_stream *s, struct text *out)
 {
 	/* Blanks, and a soft break with nothing behind it, are no text. */
-	if (s->held_n == 2 && s->held[0] == '=' && hex_value(s->held[1]) >= 0)
+	if (s->held_n == 2 && s->held[0] == '=' && hex_digit(s->held[1]) >= 0)
 		quoted_flush(s, out);
 	s->held_n = 0;
 }

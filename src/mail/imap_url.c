@@ -3,17 +3,9 @@
  */
 #include "mail/imap_url.h"
 
+#include "base/secret.h"
 #include "mail/date.h"
 #include "mail/encode.h"
-
-static int
-hex_digit(char c)
-{
-	if (ascii_is_digit(c))
-		return c - '0';
-	c = ascii_lower(c);
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
 
 /* "%40" is "@"; NUL and what is not UTF-8 is nobody's name. 1, 0, -1. */
 static int

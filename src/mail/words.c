@@ -2,6 +2,7 @@
  * words.c - RFC 2047 encoded words, RFC 2231 parameters.
  */
 #include "mail/words.h"
+#include "base/secret.h"
 #include "mail/charset.h"
 #include "mail/encode.h"
 #include "mail/lex.h"
@@ -73,15 +74,6 @@ words_skip(struct span s, size_t at)
 	if (at + 2 <= s.n && s.p[at] == '=' && s.p[at + 1] == '?')
 		take_word(s, &at, &w);
 	return at;
-}
-
-static int
-hex_digit(char c)
-{
-	if (ascii_is_digit(c))
-		return c - '0';
-	c = ascii_lower(c);
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
 /* Two hexadecimal digits at `at`, or -1. */

@@ -3,6 +3,7 @@
  */
 #include "queue/tlsrpt.h"
 #include "base/map.h"
+#include "base/secret.h"
 
 #include <stdlib.h>
 
@@ -236,14 +237,6 @@ tlsrpt_next_uri(struct span *rua, struct span *uri)
 			return true;
 	}
 	return false;
-}
-
-static int
-hex_digit(char c)
-{
-	c = ascii_lower(c);
-	return ascii_is_digit(c) ? c - '0' :
-	    c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
 /* RFC 3986 2.1. */

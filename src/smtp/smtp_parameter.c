@@ -30,7 +30,7 @@ struct parameter {
 
 /* RFC 3461 4: capital hex digits. */
 static int
-hex_digit(char c)
+xtext_digit(char c)
 {
 	if (ascii_is_digit(c))
 		return c - '0';
@@ -50,8 +50,8 @@ xtext_next(struct span s, size_t *i)
 		return c;
 	if (s.n - *i < 2)
 		return -1;
-	high = hex_digit(s.p[(*i)++]);
-	low = hex_digit(s.p[(*i)++]);
+	high = xtext_digit(s.p[(*i)++]);
+	low = xtext_digit(s.p[(*i)++]);
 	return high < 0 || low < 0 ? -1 : high * 16 + low;
 }
 
