@@ -670,7 +670,8 @@ next_batch(struct run *r)
 	if (r->ahead_count == 0)
 		return false;
 	r->batch = r->ahead[0];
-	memmove(r->ahead, r->ahead + 1, (AHEAD - 1) * sizeof(*r->ahead));
+	memmove(r->ahead, r->ahead + 1,
+	    (AHEAD - 1) * sizeof(struct imap_batch *));
 	r->ahead[AHEAD - 1] = told;
 	r->ahead_count--;
 	return true;

@@ -229,10 +229,12 @@ apply_rows(struct work *w, uint32_t max)
 static void
 apply_as_asked(struct work *w)
 {
-	const struct imap_uids *set = w->expected->uids;
+	const struct imap_uids *set;
 	struct message_row row;
 	uint32_t index;
 
+	must(w->expected != NULL);
+	set = w->expected->uids;
 	w->expected_flags = w->c->bits;
 	for (uint32_t i = set->from; i < set->to; i++) {
 		index = imap_model_find(w->m, set->runs[i].first);

@@ -77,12 +77,15 @@ fact_key(const struct imap_facts *facts, const uint32_t *ranks,
 {
 	if (place == UINT32_MAX)
 		return 0;	/* it is gone */
+	must(facts != NULL);
 	switch (criteria[field].wanted) {
 	case IMAP_FACTS_SENT:
 		return imap_sort_signed(facts->sent[place]);
 	case IMAP_FACTS_SUBJECT:
+		must(ranks != NULL);
 		return ranks[facts->subjects[place]];
 	default:
+		must(ranks != NULL);
 		return ranks[facts->addresses[criteria[field].column][place]];
 	}
 }
@@ -147,6 +150,7 @@ sort_all(struct imap_find *f, const struct imap_search_command *wish,
 	o.order = xcalloc(f->count, sizeof(*o.order));
 	o.scratch = xcalloc(f->count, sizeof(*o.scratch));
 	o.keys = xcalloc(f->count, sizeof(*o.keys));
+	must((facts != NULL) == (wanted != 0));
 	if (facts != NULL)
 		find_facts(f, facts, o.places);
 	if ((wanted & (IMAP_FACTS_SUBJECT | IMAP_FACTS_ADDRESSES)) != 0)

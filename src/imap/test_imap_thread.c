@@ -17,6 +17,7 @@ struct said {
 	uint32_t subject;
 	bool reply;
 };
+#define SECRET 0x9e3779b97f4a7c15
 #define REFS(...) ((const uint64_t[]){ __VA_ARGS__, 0 })
 
 static struct text
@@ -39,7 +40,7 @@ thread(enum imap_thread_kind kind, const struct said *said, size_t n)
 			links[at++] = *r;
 		m[i].links = (uint32_t)(at - m[i].links_at);
 	}
-	t = imap_thread_build(kind, m, n, links, 0x9e3779b97f4a7c15);
+	t = imap_thread_build(kind, m, n, links, SECRET);
 	free(m);
 	free(links);
 	/* Written in small pieces it is the same. */
@@ -469,7 +470,7 @@ test_deep(void **state)
 			    .id = at + 1, .links_at = i, .links = at > 0,
 			    .sent = at };
 		}
-		t = imap_thread_build(REFERENCES, m, DEEP, links, 12345);
+		t = imap_thread_build(REFERENCES, m, DEEP, links, SECRET);
 		text_clear(&out);
 		assert_false(imap_thread_write(t, &out, SIZE_MAX));
 		assert_true(span_starts(text_span(&out), SPAN("(1 2 3 ")));
@@ -505,7 +506,7 @@ test_circles(void **state)
 			    ? (i * 7 + l) % MANY + 1
 			    : (uint64_t)random() % MANY + 1;
 	}
-	t = imap_thread_build(REFERENCES, m, MANY, links, 99);
+	t = imap_thread_build(REFERENCES, m, MANY, links, SECRET);
 	while (imap_thread_write(t, &out, out.n + 1000))
 		;
 	for (size_t i = 0; i < out.n; i++)
