@@ -2,6 +2,7 @@
  * oauth_string.c - what OAUTHBEARER and XOAUTH2 send: fields ended by ^A.
  */
 #include "store/oauth.h"
+#include "store/scram.h"
 
 /* RFC 6750 2.1: letters, digits and a few marks; never a blank. */
 static bool
@@ -53,31 +54,6 @@ read_fields(struct span rest, bool with_user, struct oauth_string *out)
 	return has_auth && rest.n == 1;
 }
 
-/* "=2C" and "=3D" of the GS2 header. */
-static int
-decode_name(struct span in, struct arena *arena, struct span *out)
-{
-	char *to = arena_alloc(arena, in.n + 1);
-	size_t n = 0;
-
-	if (to == NULL)
-		return -1;
-	for (size_t i = 0; i < in.n; i++) {
-		struct span code = span_sub(in, i, 3);
-
-		if (in.p[i] != '=') {
-			to[n++] = in.p[i];
-			continue;
-		}
-		if (!span_is(code, "=2C") && !span_is(code, "=3D"))
-			return 0;
-		to[n++] = code.p[2] == 'C' ? ',' : '=';
-		i += 2;
-	}
-	*out = span_of(to, n);
-	return n > 0;
-}
-
 int
 oauth_read_bearer(struct span s, struct arena *arena,
     struct oauth_string *out)
@@ -98,7 +74,7 @@ oauth_read_bearer(struct span s, struct arena *arena,
 		return 0;
 	if (zid.n > 0)
 		rc = span_starts(zid, SPAN("a=")) ?
-		    decode_name(span_from(zid, 2), arena, &out->user) : 0;
+		    scram_read_name(span_from(zid, 2), arena, &out->user) : 0;
 	if (rc != 1)
 		return rc;
 	return read_fields(rest, false, out);

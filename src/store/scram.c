@@ -18,9 +18,8 @@ take(struct span *rest, char name, struct span *value)
 	return true;
 }
 
-/* saslname: "=2C" is a comma, "=3D" an equals sign, "=" nothing else. */
-static int
-decode_name(struct span in, struct arena *arena, struct span *out)
+int
+scram_read_name(struct span in, struct arena *arena, struct span *out)
 {
 	char *to = arena_alloc(arena, in.n + 1);
 	size_t n = 0;
@@ -84,13 +83,13 @@ scram_read_first(struct span message, struct arena *arena,
 	if (zid.n > 0) {
 		if (zid.n < 3 || zid.p[0] != 'a' || zid.p[1] != '=')
 			return 0;
-		rc = decode_name(span_from(zid, 2), arena, &f->authzid);
+		rc = scram_read_name(span_from(zid, 2), arena, &f->authzid);
 	}
 	rest = f->bare;
 	if (rc != 1 || !take(&rest, 'n', &user) ||
 	    !take(&rest, 'r', &f->nonce) || !is_nonce(f->nonce))
 		return MIN(rc, 0);
-	return decode_name(user, arena, &f->user);
+	return scram_read_name(user, arena, &f->user);
 }
 
 static int

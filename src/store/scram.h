@@ -10,6 +10,12 @@
 
 enum { SCRAM_NONCE_MAX = 512 };		/* of the client */
 
+/*
+ * saslname: "=2C" is a comma, "=3D" an equals sign, "=" nothing else. 1, 0
+ * malformed or empty, -1 the arena is full.
+ */
+int scram_read_name(struct span in, struct arena *, struct span *out);
+
 struct scram_first {			/* "n,a=zid,n=user,r=nonce" */
 	char flag;			/* n, y, or p: binds to `binding` */
 	struct span binding;		/* "tls-exporter" */
