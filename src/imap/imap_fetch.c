@@ -326,17 +326,25 @@ add_section(struct run *r, const struct imap_fetch_item *item,
  * command fails at its end.
  */
 static int
+measure_binary(struct run *r, const struct imap_fetch_item *item,
+    struct imap_message *m, struct imap_binary *binary)
+{
+	int status = imap_binary_measure(m, &item->section, binary);
+
+	if (status == 1)
+		r->unknown_encoding |= !binary->is_known;
+	return status;
+}
+
+static int
 add_binary_size(struct run *r, const struct imap_fetch_item *item,
     struct imap_message *m)
 {
 	struct imap_binary binary;
-	int status = imap_binary_measure(m, &item->section, &binary);
+	int status = measure_binary(r, item, m, &binary);
 
-	if (status != 1)
+	if (status != 1 || !binary.is_known)
 		return status;
-	r->unknown_encoding |= !binary.is_known;
-	if (!binary.is_known)
-		return 1;
 	imap_binary_add_name(&r->line, "BINARY.SIZE", &item->section);
 	text_u64(&r->line, binary.size);
 	return 1;
@@ -347,13 +355,10 @@ add_binary(struct run *r, const struct imap_fetch_item *item,
     struct imap_message *m)
 {
 	struct imap_binary binary;
-	int status = imap_binary_measure(m, &item->section, &binary);
+	int status = measure_binary(r, item, m, &binary);
 
-	if (status != 1)
+	if (status != 1 || !binary.is_known)
 		return status;
-	r->unknown_encoding |= !binary.is_known;
-	if (!binary.is_known)
-		return 1;
 	imap_binary_add_name(&r->line, "BINARY", &item->section);
 	if (!binary.is_there) {
 		text_str(&r->line, "NIL");
