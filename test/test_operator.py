@@ -291,6 +291,17 @@ def test_reload_keeps_sessions():
         assert two_recipients()
 
 
+def test_sessions_are_shared_among_processes():
+    """Nobody has them all because it was the first to listen."""
+    with Postrider(settings="roles { access = 3; }") as server:
+        sessions = [imap(server) for _ in range(12)]
+        assert len(server.role_pids()["access"]) == 3
+        eventually(lambda: len(set(re.findall(
+            r"pid=(\d+) event=imap\.login", server.log()))) == 3)
+        for session in sessions:
+            session.logout()
+
+
 def test_stop_is_graceful():
     with Postrider() as server:
         with smtplib.SMTP("127.0.0.1", server.port("smtp")) as s:

@@ -2,16 +2,22 @@
  * listener.c - a port: accepting, and not accepting.
  *
  * The listening socket is shared with other processes; EPOLLEXCLUSIVE wakes
- * one of them for a connection. Options that every session wants are set on
- * the listening socket, from which Linux hands them on.
+ * one of them for a connection: the first in the kernel's list that waits. So
+ * who has accepted goes to the end of it, else the first process would have
+ * nearly all sessions while there is little to do. Options that every session
+ * wants are set on the listening socket, from which Linux hands them on.
  *
  * Without descriptors or memory there is no way to refuse a connection, and
- * the socket stays readable: so the port rests for a moment.
+ * the socket stays readable: so the port rests for a moment. It does so before
+ * the last descriptor is gone: the sessions that are there need some, and
+ * another process may have more.
  */
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "base/log.h"
@@ -21,6 +27,7 @@
 enum {
 	ACCEPTS_PER_TURN = 16,
 	REST_MS = 500,
+	KEPT_SHARE = 16,	/* of the descriptors, for other things */
 	/* A peer that vanished is found in 10 minutes (RFC 5482 aside). */
 	KEEPALIVE_IDLE = 300,		/* seconds */
 	KEEPALIVE_INTERVAL = 60,
@@ -31,6 +38,7 @@ struct listener {
 	struct listener_options options;
 	struct watch watch;
 	struct timer rest;
+	rlim_t room;		/* descriptors from here on are kept */
 	uint16_t port;
 	struct listener *next;
 };
@@ -68,15 +76,37 @@ is_exhaustion(int error)
 	    error == ENOMEM;
 }
 
-static void
-port_ready(struct watch *w, uint32_t events)
+/* The kernel gives the lowest that is free. */
+static bool
+has_room(const struct listener *l)
 {
-	struct listener *l = w->arg;
+	int lowest = fcntl(l->watch.fd, F_DUPFD_CLOEXEC, 0);
+
+	if (lowest == -1)
+		return false;
+	close(lowest);
+	errno = EMFILE;
+	return (rlim_t)lowest < l->room;
+}
+
+/* The others first, the next time. */
+static void
+go_to_the_end(struct listener *l)
+{
+	if (l->watch.events == 0)
+		return;
+	watch_clear(&l->watch);
+	watch_port(l);
+}
+
+static void
+accept_some(struct listener *l)
+{
+	struct watch *w = &l->watch;
 	struct sockaddr_storage from = { 0 };
 	socklen_t size;
 	int fd;
 
-	(void)events;
 	for (int i = 0; i < ACCEPTS_PER_TURN && w->events != 0; i++) {
 		size = sizeof(from);
 		fd = accept4(w->fd, (struct sockaddr *)&from, &size,
@@ -93,6 +123,30 @@ port_ready(struct watch *w, uint32_t events)
 		}
 		/* Anything else was that connection's own misfortune. */
 	}
+}
+
+static void
+port_ready(struct watch *w, uint32_t events)
+{
+	struct listener *l = w->arg;
+
+	(void)events;
+	if (!has_room(l)) {
+		rest(l);
+		return;
+	}
+	accept_some(l);
+	go_to_the_end(l);
+}
+
+static rlim_t
+room_of_process(void)
+{
+	struct rlimit files;
+
+	if (getrlimit(RLIMIT_NOFILE, &files) == -1)
+		return RLIM_INFINITY;
+	return files.rlim_cur - files.rlim_cur / KEPT_SHARE;
 }
 
 /* Failing is no harm: a Unix socket has none of these. */
@@ -123,6 +177,7 @@ listener_open(const struct listener_options *options)
 	l->watch = (struct watch){ .fd = options->fd, .fn = port_ready,
 	    .arg = l };
 	l->rest = (struct timer){ .fn = rest_over, .arg = l };
+	l->room = room_of_process();
 	set_options(options->fd);
 	if (getsockname(options->fd, (struct sockaddr *)&local, &size) == 0)
 		l->port = session_port(&local);

@@ -428,6 +428,42 @@ port_rests_without_descriptors(void **state)
 	listener_close(&l);
 }
 
+/* The last ones are for what the sessions do. */
+static void
+port_leaves_some_descriptors(void **state)
+{
+	struct listener_options o = plain;
+	struct rlimit was, few;
+	struct sockaddr_in at;
+	struct listener *l;
+	int fd, taken[128], n = 0;
+
+	(void)state;
+	o.fd = listen_on_loopback(&at);
+	fd = connect_loopback(&at);
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &was), 0);
+	few = was;
+	few.rlim_cur = ARRAY_LEN(taken);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
+	l = listener_open(&o);
+	do {
+		taken[n] = dup(0);
+		assert_int_not_equal(taken[n], -1);
+	} while (taken[n++] < (int)few.rlim_cur - 2);
+	close(taken[--n]);
+	turns(3);
+	assert_int_equal(seen.opened, 0);
+	while (n > 0)
+		close(taken[--n]);
+	clock_test_set((monotime_t){ 2000 }, 0);
+	turns(3);
+	assert_int_equal(seen.opened, 1);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &was), 0);
+	close(fd);
+	turns(3);
+	listener_close(&l);
+}
+
 /* -- neighbourhoods ---- */
 
 static struct session_place *
@@ -575,6 +611,7 @@ main(void)
 		TEST(identity_of_a_session),
 		TEST(port_accepts_within_its_limits),
 		TEST(port_rests_without_descriptors),
+		TEST(port_leaves_some_descriptors),
 		TEST(neighbours_share_a_limit),
 		TEST(stop_says_goodbye_to_all),
 		TEST(stop_cuts_the_stubborn),
