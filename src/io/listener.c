@@ -85,7 +85,7 @@ has_room(const struct listener *l)
 	if (lowest == -1)
 		return false;
 	close(lowest);
-	errno = EMFILE;
+	errno = EMFILE;		/* if not: why */
 	return (rlim_t)lowest < l->room;
 }
 
