@@ -19,42 +19,6 @@ enum { POPULATE_MAX = 16 << 20 };	/* larger maps fault in page by page */
 
 /* ---- plain values ------------------------------------------------------- */
 
-static void
-put_little(struct text *t, uint64_t v, size_t n)
-{
-	char *p = text_room(t, n);
-
-	if (p == NULL)
-		return;
-	for (size_t i = 0; i < n; i++)
-		p[i] = (char)(unsigned char)(v >> (8 * i));
-	text_grew(t, n);
-}
-
-void
-put_u8(struct text *t, uint8_t v)
-{
-	put_little(t, v, 1);
-}
-
-void
-put_u32(struct text *t, uint32_t v)
-{
-	put_little(t, v, 4);
-}
-
-void
-put_u64(struct text *t, uint64_t v)
-{
-	put_little(t, v, 8);
-}
-
-void
-put_i64(struct text *t, int64_t v)
-{
-	put_little(t, (uint64_t)v, 8);
-}
-
 void
 put_raw(struct text *t, const void *p, size_t n)
 {
@@ -84,43 +48,6 @@ take(struct cursor *c, size_t n)
 	}
 	c->rest = span_of(p + n, c->rest.n - n);
 	return p;
-}
-
-static uint64_t
-get_little(struct cursor *c, size_t n)
-{
-	const char *p = take(c, n);
-	uint64_t v = 0;
-
-	if (p == NULL)
-		return 0;
-	for (size_t i = 0; i < n; i++)
-		v |= (uint64_t)(unsigned char)p[i] << (8 * i);
-	return v;
-}
-
-uint8_t
-get_u8(struct cursor *c)
-{
-	return (uint8_t)get_little(c, 1);
-}
-
-uint32_t
-get_u32(struct cursor *c)
-{
-	return (uint32_t)get_little(c, 4);
-}
-
-uint64_t
-get_u64(struct cursor *c)
-{
-	return get_little(c, 8);
-}
-
-int64_t
-get_i64(struct cursor *c)
-{
-	return (int64_t)get_little(c, 8);
 }
 
 void
@@ -156,7 +83,7 @@ frame_begin(struct frame *f, enum verb verb, enum frame_kind kind,
 	frame_clear(f);
 	f->bytes.limit = FRAME_MAX;
 	f->room = FRAME_MAX - FRAME_HEAD - plain;
-	put_little(&f->bytes, (uint64_t)verb, 2);
+	put_u16(&f->bytes, (uint16_t)verb);
 	put_u8(&f->bytes, (uint8_t)kind);
 	put_u8(&f->bytes, 0);
 	put_u32(&f->bytes, number);
@@ -308,7 +235,7 @@ frame_parse(struct frame_in *f, struct span frame)
 	struct cursor c = { frame, false };
 	uint32_t kind, zero;
 
-	f->verb = (uint32_t)get_little(&c, 2);
+	f->verb = get_u16(&c);
 	kind = get_u8(&c);
 	zero = get_u8(&c);
 	f->number = get_u32(&c);
