@@ -82,6 +82,28 @@ table_seek(const struct table *t, uint32_t uid)
 	return low;
 }
 
+/* The same, from row i on: near it, for a set may have 50 000 ranges. */
+static size_t
+seek_on(const struct table *t, size_t i, uint32_t uid)
+{
+	size_t low = i, high, step = 1;
+
+	while (low + step < t->n && t->rows[low + step].uid < uid) {
+		low += step;
+		step *= 2;
+	}
+	high = MIN(low + step, t->n);
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (t->rows[middle].uid < uid)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
 const struct row *
 table_find(const struct table *t, uint32_t uid)
 {
@@ -295,10 +317,12 @@ changed_flags(const struct change *change, uint64_t flags)
 static void
 apply_flags(struct table *t, const struct change *change)
 {
+	size_t i = 0;
+
 	for (size_t r = 0; r < change->uids.n; r++) {
 		uint32_t last = change->uids.at[r].last;
-		size_t i = table_seek(t, change->uids.at[r].first);
 
+		i = seek_on(t, i, change->uids.at[r].first);
 		for (; i < t->n && t->rows[i].uid <= last; i++) {
 			struct row *row = &t->rows[i];
 			uint64_t flags = changed_flags(change, row->flags);

@@ -3,11 +3,10 @@
  * changed since, the counters.
  */
 #include "store/mailboxes.h"
+#include "store/share.h"
 #include "store/verbs.h"
 
 /* ---- rows ------------------------------------------------------------ */
-
-enum { WIRE_ROW = 32 };		/* bytes of a message_row */
 
 static void
 put_row(struct text *t, const struct row *row, uint64_t flags)
@@ -20,30 +19,30 @@ put_row(struct text *t, const struct row *row, uint64_t flags)
 /* Rows of the ranges that changed after `since`, as message_row records. */
 static enum result
 view_rows(const struct mailbox *mb, const struct uids *where, uint64_t since,
-    struct arena *arena, struct span *rows)
+    struct arena *arena, struct blob *rows)
 {
 	const struct table *t = &mb->table;
-	struct text out = TEXT_INIT(0);
 	bool own = mailbox_has_own_seen(mb);
+	struct share out;
 
-	if (since == 0)		/* all of them: not by and by */
-		(void)text_room(&out, t->n * WIRE_ROW);
+	share_begin(&out);
 	for (size_t r = 0; r < where->n; r++) {
 		size_t i = table_seek(t, where->at[r].first);
 
-		for (; i < t->n && t->rows[i].uid <= where->at[r].last; i++)
-			if (t->rows[i].modseq > since)
-				put_row(&out, &t->rows[i], own
-				    ? mailbox_flags(mb, &t->rows[i])
-				    : t->rows[i].flags);
+		for (; i < t->n && t->rows[i].uid <= where->at[r].last; i++) {
+			if (t->rows[i].modseq <= since)
+				continue;
+			put_row(&out.text, &t->rows[i], own
+			    ? mailbox_flags(mb, &t->rows[i])
+			    : t->rows[i].flags);
+			share_flush(&out);
+		}
 	}
-	*rows = arena_dup(arena, text_span(&out));
-	text_free(&out);
-	return rows->p == NULL ? RESULT_TEMPORARY : RESULT_OK;
+	return share_end(&out, arena, rows);
 }
 
 static enum result
-view_all(const struct mailbox *mb, struct arena *arena, struct span *rows)
+view_all(const struct mailbox *mb, struct arena *arena, struct blob *rows)
 {
 	struct uid_range whole = { 1, UINT32_MAX };
 	struct uids where = { .at = &whole, .n = 1 };
@@ -78,6 +77,7 @@ view_changes(const struct mailbox *mb, uint64_t since, struct arena *arena,
 		.uidnext = t->uidnext, .recent_from = t->recent,
 		.highestmodseq = t->modseq,
 		.keywords = table_keywords(t, arena),
+		.rows = BLOB_OF(SPAN_EMPTY),
 	};
 	if (since == UINT64_MAX) {
 		v->complete = 1;
@@ -140,8 +140,7 @@ fill_snapshot(struct mailbox *mb, struct arena *arena,
     struct mailbox_open_reply *reply)
 {
 	const struct table *t = &mb->table;
-	struct span rows;
-	enum result result = view_all(mb, arena, &rows);
+	enum result result = view_all(mb, arena, &reply->rows);
 
 	reply->uidvalidity = t->uidvalidity;
 	reply->uidnext = t->uidnext;
@@ -149,7 +148,6 @@ fill_snapshot(struct mailbox *mb, struct arena *arena,
 	reply->highestmodseq = t->modseq;
 	reply->keywords = table_keywords(t, arena);
 	reply->rights = mb->rights;
-	reply->rows = BLOB_OF(rows);
 	return result;
 }
 

@@ -385,9 +385,10 @@ struct view {
 	uint32_t uidnext, recent_from;
 	uint64_t highestmodseq;
 	uint32_t complete;
-	struct span keywords, rows, vanished;
+	struct span keywords, vanished;
+	struct blob rows;		/* its file is the reply's to close */
 };
-/* RESULT_OK; RESULT_TEMPORARY: the arena is full. */
+/* RESULT_OK; RESULT_TEMPORARY: no memory, no file. */
 enum result view_changes(const struct mailbox *, uint64_t since,
     struct arena *, struct view *);
 /* The six fields at the end of a reply. */
@@ -397,7 +398,7 @@ enum result view_changes(const struct mailbox *, uint64_t since,
 	(reply)->highestmodseq = (view)->highestmodseq;			\
 	(reply)->complete = (view)->complete;				\
 	(reply)->keywords = (view)->keywords;				\
-	(reply)->rows = BLOB_OF((view)->rows);				\
+	(reply)->rows = (view)->rows;					\
 	(reply)->vanished = BLOB_OF((view)->vanished);			\
 } while (0)
 

@@ -3,6 +3,7 @@
  */
 #include "mail/summary.h"
 #include "store/mailboxes.h"
+#include "store/share.h"
 #include "store/verbs.h"
 
 #include <fcntl.h>
@@ -15,7 +16,6 @@ enum {
 	DETAILS_ROWS = 4096,
 	BODIES_BYTES = 32 << 20,	/* of one answer, whatever is asked */
 	BODY_SHARED = 256 << 10,	/* longer ones go as a file */
-	SHARE_AT_ONCE = 256 << 10,	/* written to one; stays in the cache */
 };
 
 /* ---- the body -------------------------------------------------------- */
@@ -98,85 +98,6 @@ verb_message_body(void *arg, const struct caller *caller,
 		    req->count, arena, &reply->data);
 	if (reply->result == RESULT_OK)
 		reply->result = mailboxes_durable(store->mailboxes, ticket);
-}
-
-/* ---- answers of any size ---------------------------------------------- */
-
-/*
- * What an answer carries: small, it goes along; large, through a file that
- * is written as it comes, so that little is ever held and nothing is copied
- * twice.
- */
-struct share {
-	struct text text;		/* not yet written */
-	uint64_t written;
-	int fd;				/* -1: none yet */
-	int error;
-};
-
-static void
-share_begin(struct share *s)
-{
-	*s = (struct share){ .text = TEXT_INIT(0), .fd = -1 };
-}
-
-static uint64_t
-share_size(const struct share *s)
-{
-	return s->written + s->text.n;
-}
-
-static void
-share_write(struct share *s)
-{
-	struct span left = text_span(&s->text);
-
-	if (s->fd < 0)
-		s->fd = memfd_create("answer", MFD_CLOEXEC |
-		    MFD_ALLOW_SEALING);
-	while (left.n > 0 && s->error == 0) {
-		ssize_t n = write(s->fd, left.p, left.n);
-
-		if (n > 0)
-			left = span_from(left, (size_t)n);
-		else if (errno != EINTR)
-			s->error = errno;
-	}
-	s->written += s->text.n;
-	text_clear(&s->text);
-}
-
-static void
-share_flush(struct share *s)
-{
-	if (s->text.n >= SHARE_AT_ONCE)
-		share_write(s);
-}
-
-static enum result
-share_end(struct share *s, struct arena *arena, struct blob *out)
-{
-	enum result result = RESULT_OK;
-	struct span bytes;
-
-	if (s->fd < 0 && s->text.n <= BLOB_INLINE_MAX) {
-		bytes = arena_dup(arena, text_span(&s->text));
-		*out = BLOB_OF(bytes);
-		text_free(&s->text);
-		return bytes.p != NULL ? RESULT_OK : RESULT_TEMPORARY;
-	}
-	share_write(s);
-	text_free(&s->text);
-	if (s->error == 0 && fcntl(s->fd, F_ADD_SEALS, F_SEAL_SHRINK |
-	    F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL) == 0) {
-		*out = (struct blob){ .fd = s->fd,
-		    .bytes = { NULL, s->written } };
-	} else {
-		if (s->fd >= 0)
-			close(s->fd);
-		result = RESULT_TEMPORARY;
-	}
-	return result;
 }
 
 /* ---- details --------------------------------------------------------- */

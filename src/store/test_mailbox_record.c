@@ -157,7 +157,6 @@ test_chunk(void **state)
 		rows[i].uid = (uint32_t)(1024 + i * 500);
 	}
 	chunk_encode(&t, rows, 3);
-	assert_int_equal(t.n, 5 + 3 * ROW_BYTES);
 	assert_int_equal(chunk_decode(text_span(&t), 1024, back, &n), 1);
 	assert_int_equal(n, 3);
 	assert_memory_equal(back, rows, sizeof(rows));
@@ -167,6 +166,82 @@ test_chunk(void **state)
 	text_clear(&t);
 	chunk_encode(&t, rows, 3);
 	assert_int_equal(decode_chunk(text_span(&t)), 0);
+	text_free(&t);
+}
+
+/* Whatever numbers there are, in as few bytes as they need. */
+static void
+test_chunk_columns(void **state)
+{
+	static struct row rows[CHUNK_UIDS], back[CHUNK_UIDS];
+	struct text t = TEXT_INIT(0);
+	size_t n;
+
+	(void)state;
+	for (uint32_t i = 0; i < CHUNK_UIDS; i++)
+		rows[i] = (struct row){ .uid = 2048 + i, .modseq = 70000 + i,
+		    .size = 5000 + i % 256, .save_date = -5 };
+	chunk_encode(&t, rows, CHUNK_UIDS);
+	assert_int_equal(t.n, 5 + 7 * 9 + CHUNK_UIDS * (1 + 16));
+	assert_int_equal(chunk_decode(text_span(&t), 2048, back, &n), 1);
+	assert_int_equal(n, CHUNK_UIDS);
+	assert_memory_equal(back, rows, sizeof(rows));
+	for (uint64_t i = 0; i < CHUNK_UIDS; i++) {
+		uint64_t wide = (i + 1) << i % 64;
+
+		rows[i].size = (uint32_t)~wide;
+		rows[i].flags = wide;
+		rows[i].modseq = ~wide;
+		rows[i].internal_date = (int64_t)(i % 2 == 0 ? wide : ~wide);
+		rows[i].save_date = i % 2 == 0 ? INT64_MIN : INT64_MAX;
+		rows[i].thread = wide * UINT64_C(0x9e3779b97f4a7c15);
+		rows[i].body.b[i % 16] = (unsigned char)i;
+	}
+	for (n = CHUNK_UIDS; n > 0; n /= 2) {
+		size_t found;
+
+		text_clear(&t);
+		chunk_encode(&t, rows, n);
+		assert_int_equal(chunk_decode(text_span(&t), 2048, back,
+		    &found), 1);
+		assert_int_equal(found, n);
+		assert_memory_equal(back, rows, n * sizeof(rows[0]));
+	}
+	text_free(&t);
+}
+
+/* As the first stores have it. */
+static void
+test_chunk_of_rows(void **state)
+{
+	struct row rows[CHUNK_UIDS];
+	struct text t = TEXT_INIT(0);
+	size_t n;
+
+	(void)state;
+	put_u8(&t, 1);
+	put_u32(&t, 2);
+	for (uint32_t i = 1; i <= 2; i++) {
+		put_u32(&t, 1024 * i - i);	/* uid: 1023, 2046 */
+		put_u32(&t, 100 * i);
+		for (uint64_t v = 3; v <= 6; v++)
+			put_u64(&t, v * i);
+		put_raw(&t, "0123456789abcdef", 16);
+		put_u64(&t, 7 * i);
+	}
+	assert_int_equal(chunk_decode(text_span(&t), 1024, rows, &n), 0);
+	t.p[5] = 0;
+	t.p[6] = 4;				/* uid 1024 */
+	assert_int_equal(chunk_decode(text_span(&t), 1024, rows, &n), 1);
+	assert_int_equal(n, 2);
+	assert_int_equal(rows[0].uid, 1024);
+	assert_int_equal(rows[1].uid, 2046);
+	assert_int_equal(rows[1].size, 200);
+	assert_int_equal(rows[1].flags, 6);
+	assert_int_equal(rows[1].modseq, 8);
+	assert_int_equal(rows[1].save_date, 12);
+	assert_int_equal(rows[1].thread, 14);
+	assert_memory_equal(rows[1].body.b, "0123456789abcdef", 16);
 	text_free(&t);
 }
 
@@ -416,6 +491,8 @@ main(void)
 		cmocka_unit_test(test_uids_of_the_contract),
 		cmocka_unit_test(test_keys),
 		cmocka_unit_test(test_chunk),
+		cmocka_unit_test(test_chunk_columns),
+		cmocka_unit_test(test_chunk_of_rows),
 		cmocka_unit_test(test_head),
 		cmocka_unit_test(test_stones_and_tokens),
 		cmocka_unit_test(test_changes),

@@ -7,6 +7,7 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 const struct caller tester = { .role = ACCESS, .instance = 1, .link = 1 };
@@ -227,12 +228,27 @@ got_free(struct got *got)
 	*got = (struct got){ 0 };
 }
 
+/* As the other side has them, whose the file is then. */
 static void
-got_rows(struct got *got, struct span rows)
+take_file(struct blob *b)
 {
-	struct cursor c = { .rest = rows };
+	if (b->bytes.p != NULL || b->bytes.n == 0)
+		return;
+	b->map = mmap(NULL, b->bytes.n, PROT_READ, MAP_SHARED, b->fd, 0);
+	assert_ptr_not_equal(b->map, MAP_FAILED);
+	b->map_n = b->bytes.n;
+	b->bytes.p = b->map;
+	close(b->fd);
+}
 
-	got->rows = xcalloc(rows.n / 32 + 1, sizeof(*got->rows));
+static void
+got_rows(struct got *got, struct blob *rows)
+{
+	struct cursor c = { 0 };
+
+	take_file(rows);
+	c.rest = rows->bytes;
+	got->rows = xcalloc(rows->bytes.n / 32 + 1, sizeof(*got->rows));
 	while (message_row_get(&c, &got->rows[got->n]) == 1) {
 		if (got->n > 0)
 			assert_true(got->rows[got->n].uid >
@@ -240,16 +256,17 @@ got_rows(struct got *got, struct span rows)
 		got->n++;
 	}
 	assert_false(c.bad);
+	blob_release(rows);
 }
 
 #define GOT(reply) got_reply((reply)->result, (reply)->uidnext,		\
     (reply)->recent_from, (reply)->highestmodseq, (reply)->complete,	\
-    (reply)->keywords, (reply)->rows.bytes, (reply)->vanished.bytes)
+    (reply)->keywords, &(reply)->rows, (reply)->vanished.bytes)
 
 static struct got
 got_reply(enum result result, uint32_t uidnext, uint32_t recent,
     uint64_t modseq, uint32_t complete, struct span keywords,
-    struct span rows, struct span vanished)
+    struct blob *rows, struct span vanished)
 {
 	struct got got = { .result = result, .uidnext = uidnext,
 	    .recent_from = recent, .highestmodseq = modseq,
@@ -322,7 +339,7 @@ open_mailbox(struct fixture *f, uint64_t mailbox, bool claim)
 
 	verb_mailbox_open(&f->store, &tester, f->arena, &req, &reply);
 	got = got_reply(reply.result, reply.uidnext, reply.recent_from,
-	    reply.highestmodseq, 1, reply.keywords, reply.rows.bytes,
+	    reply.highestmodseq, 1, reply.keywords, &reply.rows,
 	    SPAN_EMPTY);
 	got.uidvalidity = reply.uidvalidity;
 	return got;
