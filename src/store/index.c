@@ -82,10 +82,17 @@ line_remove(struct todo *t)
 	t->line = NULL;
 }
 
-static bool
-is_due(const struct todo *t)
+static void
+line_move(struct todo_line *line, struct todo *t)
 {
-	return !mono_before(clock_mono(), t->clean);
+	line_remove(t);
+	line_add(line, t);
+}
+
+static bool
+is_past(monotime_t at)
+{
+	return !mono_before(clock_mono(), at);
 }
 
 static void
@@ -99,10 +106,9 @@ note(struct indexing *ix, uint64_t mailbox)
 		map_put(ix->todos, todo_key(&mailbox), t);
 		line_add(&ix->ready, t);
 	} else if (t->line == &ix->later) {
-		line_remove(t);
-		line_add(&ix->ready, t);
-	} else {
-		t->again = t->line == NULL;
+		line_move(&ix->ready, t);
+	} else if (t->begun || t->line == &ix->resting) {
+		t->again = true;
 	}
 }
 
@@ -125,17 +131,42 @@ index_note(struct store *store, uint64_t mailbox)
 		server_note_index_work(server, link);
 }
 
+/* Under the lock. */
+static void
+wake_rested(struct indexing *ix)
+{
+	struct todo *t;
+
+	while ((t = ix->resting.first) != NULL && is_past(t->rested)) {
+		if (t->again) {
+			line_move(&ix->ready, t);
+		} else if (t->clean.ms != 0) {
+			line_move(&ix->later, t);
+		} else {
+			line_remove(t);
+			map_remove(ix->todos, todo_key(&t->mailbox));
+			free(t);
+		}
+	}
+}
+
 struct todo *
 index_take(struct indexing *ix)
 {
 	struct todo *t;
 
 	pthread_mutex_lock(&ix->lock);
+	wake_rested(ix);
 	t = ix->ready.first;
-	if (t == NULL && ix->later.first != NULL && is_due(ix->later.first))
+	if (t == NULL && ix->later.first != NULL &&
+	    is_past(ix->later.first->clean))
 		t = ix->later.first;
-	if (t != NULL)
+	if (t != NULL) {
 		line_remove(t);
+		if (!t->begun)
+			t->again = false;
+		t->begun = true;
+	}
 	pthread_mutex_unlock(&ix->lock);
 	return t;
 }
@@ -144,7 +175,6 @@ void
 index_again(struct indexing *ix, struct todo *t)
 {
 	pthread_mutex_lock(&ix->lock);
-	t->again = false;
 	line_add(&ix->ready, t);
 	pthread_mutex_unlock(&ix->lock);
 }
@@ -152,21 +182,17 @@ index_again(struct indexing *ix, struct todo *t)
 void
 index_done(struct indexing *ix, struct todo *t, bool dirty)
 {
+	const struct settings *s = store_settings(ix->store);
+
 	pthread_mutex_lock(&ix->lock);
 	if (!dirty)
 		t->clean.ms = 0;
 	else if (t->clean.ms == 0)
-		t->clean = clock_after(
-		    store_settings(ix->store)->index_clean_after);
-	if (t->again) {
-		t->again = false;
-		line_add(&ix->ready, t);
-	} else if (dirty) {
-		line_add(&ix->later, t);
-	} else {
-		map_remove(ix->todos, todo_key(&t->mailbox));
-		free(t);
-	}
+		t->clean = clock_after(s->index_clean_after);
+	t->begun = false;
+	t->end = 0;
+	t->rested = clock_after(s->index_gather);
+	line_add(&ix->resting, t);
 	pthread_mutex_unlock(&ix->lock);
 }
 
@@ -182,8 +208,23 @@ index_idle(struct indexing *ix, uint64_t link, uint32_t most)
 		ms = 0;
 	else if (ix->later.first != NULL)
 		ms = MIN(ms, mono_left(ix->later.first->clean));
+	if (ix->resting.first != NULL)
+		ms = MIN(ms, mono_left(ix->resting.first->rested));
 	pthread_mutex_unlock(&ix->lock);
 	return (uint32_t)ms;
+}
+
+uint64_t
+index_waiting(struct indexing *ix)
+{
+	uint64_t n;
+
+	pthread_mutex_lock(&ix->lock);
+	n = map_count(ix->todos);
+	for (struct todo *t = ix->resting.first; t != NULL; t = t->next)
+		n -= !t->again && t->clean.ms == 0;
+	pthread_mutex_unlock(&ix->lock);
+	return n;
 }
 
 /* ---- after the start ------------------------------------------------- */

@@ -6,6 +6,10 @@
  * all mailboxes are walked, a few at a time: the version that was indexed
  * last tells which have changed.
  *
+ * A visit to a mailbox brings into the index what was there when it began, by
+ * as many leases as that takes. Afterwards the mailbox rests a while, so that
+ * mail that keeps coming makes a few segments and not one for each message.
+ *
  * A piece of work is leased. A lease ends with its result, with the link or
  * with the next lease of it; who did not come back with a result may have died
  * of it, and gets less of it the next time: in the end a single message, and
@@ -22,7 +26,10 @@ struct todo {
 	uint64_t mailbox;
 	struct todo *next, *before;	/* in its line */
 	struct todo_line *line;		/* NULL: it is being looked at */
-	bool again;			/* it was noted meanwhile */
+	bool begun;			/* a visit */
+	bool again;			/* it was noted since */
+	uint32_t end;			/* of the visit's uids; 0: not known */
+	monotime_t rested;		/* when it may be visited again */
 	monotime_t clean;		/* when to; 0: nothing to clean */
 	unsigned failures;		/* leases without a result */
 };
@@ -43,6 +50,7 @@ struct indexing {
 	pthread_mutex_t lock;		/* everything below */
 	struct map *todos;		/* by mailbox */
 	struct todo_line ready;
+	struct todo_line resting;	/* the first one first */
 	struct todo_line later;		/* to clean, the first one first */
 	struct todo *leased;		/* whose lease it is */
 	struct index_lease lease;
@@ -71,9 +79,11 @@ bool index_leased(struct store *, const struct caller *, uint64_t lease,
 
 /* The next mailbox to look at; NULL none is due. It is the caller's until: */
 struct todo *index_take(struct indexing *);
-/* Nothing is to be done now; later it may be cleaned. */
+/* The visit is over; later it may be cleaned. */
 void index_done(struct indexing *, struct todo *, bool dirty);
-void index_again(struct indexing *, struct todo *);
+void index_again(struct indexing *, struct todo *);	/* it is not */
+/* Mailboxes in which something is to be done. */
+uint64_t index_waiting(struct indexing *);
 /* Some more of the walk after the start. False: it is over. */
 bool index_walk(struct indexing *);
 void index_walk_again(struct indexing *);	/* from the beginning */

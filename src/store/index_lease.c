@@ -198,6 +198,15 @@ answer_lease(const struct mailbox *mb, const struct index_plan *plan,
 	reply->present = text_blob(arena, &present);
 }
 
+/* Where the uids end that this visit indexes. */
+static uint32_t
+visit(struct todo *t, const struct table *table)
+{
+	if (t->end == 0)
+		t->end = table->uidnext;
+	return t->end;
+}
+
 /* What it leads to: 1 a lease, 0 nothing now, -1 look again. */
 static int
 plan_mailbox(struct indexing *ix, struct todo *t, struct mailbox *mb,
@@ -206,6 +215,7 @@ plan_mailbox(struct indexing *ix, struct todo *t, struct mailbox *mb,
 {
 	struct index_limits limits = { .room = room,
 		.messages = share_of(t),
+		.before = visit(t, &mb->table),
 		.clean = t->clean.ms != 0 &&
 		    !mono_before(clock_mono(), t->clean) };
 	struct index_entries e = { 0 };
@@ -224,7 +234,7 @@ plan_mailbox(struct indexing *ix, struct todo *t, struct mailbox *mb,
 		    RESULT_OK ? -1 : 0;
 	} else if (plan.step == INDEX_STEP_NONE) {
 		t->failures = 0;
-		if (!plan.dirty)
+		if (!plan.dirty && t->end == mb->table.uidnext)
 			index_settle(mb);
 	} else {
 		reply->lease = grant_lease(ix, t, caller->link, &plan, &e);

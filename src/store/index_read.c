@@ -172,17 +172,6 @@ add_status(struct store *store, uint64_t mailbox,
 	index_entries_free(&e);
 }
 
-static uint64_t
-waiting(struct indexing *ix)
-{
-	uint64_t n;
-
-	pthread_mutex_lock(&ix->lock);
-	n = map_count(ix->todos);
-	pthread_mutex_unlock(&ix->lock);
-	return n;
-}
-
 void
 verb_index_status(void *arg, const struct caller *caller,
     struct arena *arena, const struct index_status_request *req,
@@ -193,7 +182,7 @@ verb_index_status(void *arg, const struct caller *caller,
 
 	(void)caller;
 	(void)arena;
-	reply->waiting = waiting(store->indexing);
+	reply->waiting = index_waiting(store->indexing);
 	for (int i = 0; i < STATUS_MAILBOXES; i++) {
 		if (engine_next_partition(store->engine, PARTITION_MAILBOX,
 		    at, &at) != 1)
@@ -233,14 +222,14 @@ void
 index_metrics(struct store *store, struct text *out)
 {
 	struct indexing *ix = store->indexing;
-	uint64_t saved, messages, todos;
+	uint64_t saved, messages;
 
 	pthread_mutex_lock(&ix->lock);
 	saved = ix->saved;
 	messages = ix->messages;
-	todos = map_count(ix->todos);
 	pthread_mutex_unlock(&ix->lock);
 	add_metric(out, "index_segments_saved_total", "counter", saved);
 	add_metric(out, "index_messages_total", "counter", messages);
-	add_metric(out, "index_waiting_mailboxes", "gauge", todos);
+	add_metric(out, "index_waiting_mailboxes", "gauge",
+	    index_waiting(ix));
 }

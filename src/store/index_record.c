@@ -154,8 +154,8 @@ plan_gaps(const struct index_entries *e, const struct table *t,
 			return true;
 		from = e->at[i].last + 1;
 	}
-	return from > 0 && t->uidnext > 0 &&
-	    plan_build(t, from, t->uidnext - 1, limits, plan);
+	return from > 0 && limits->before > 0 &&
+	    plan_build(t, from, limits->before - 1, limits, plan);
 }
 
 static void

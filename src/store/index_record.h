@@ -60,6 +60,7 @@ struct index_plan {
 struct index_limits {
 	uint64_t room;			/* bytes of a segment */
 	size_t messages;		/* of one piece of work */
+	uint32_t before;		/* uids from here on can wait */
 	bool clean;			/* it is time to */
 };
 

@@ -40,7 +40,7 @@ setup(void **state)
 	struct world *w = xcalloc(1, sizeof(*w));
 
 	fixture_open(&w->f, false);
-	w->f.settings.index_clean_after = 0;
+	w->f.settings.index_clean_after = w->f.settings.index_gather = 0;
 	w->arena = arena_new(256 << 20);
 	add_domain(&w->f, "example.test");
 	add_account(&w->f, "ann@example.test", "secret");
@@ -295,6 +295,61 @@ many_are_merged(void **state)
 	lease(w, INDEX_NOTHING, 0, 0);
 }
 
+/* ---- mail that keeps coming ------------------------------------------ */
+
+static void
+set_clock(int64_t ms)
+{
+	clock_test_set((monotime_t){ ms }, clock_wall());
+}
+
+static void
+mail_is_gathered(void **state)
+{
+	struct world *w = *state;
+	struct index_lease_reply l;
+
+	lease(w, INDEX_NOTHING, 0, 0);
+	w->f.settings.index_gather = 3000;
+	set_clock(5000);
+	append(w, "one");
+	l = lease(w, INDEX_BUILD, 1, 1);
+	append(w, "two");
+	assert_int_equal(save(w, l.lease, 1, 1, SPAN("1")), RESULT_OK);
+	l = lease(w, INDEX_NOTHING, 0, 0);
+	assert_int_equal(l.pause_ms, 3000);
+	assert_int_equal(index_waiting(w->f.store->indexing), 1);
+	append(w, "three");
+	set_clock(7999);
+	l = lease(w, INDEX_NOTHING, 0, 0);
+	assert_int_equal(l.pause_ms, 20);
+	set_clock(8000);
+	l = lease(w, INDEX_BUILD, 2, 3);
+	assert_int_equal(save(w, l.lease, 3, 2, SPAN("2")), RESULT_OK);
+	lease(w, INDEX_NOTHING, 0, 0);
+	assert_int_equal(index_waiting(w->f.store->indexing), 0);
+	clock_test_clear();
+}
+
+/* What came since the visit began is found after a start, too. */
+static void
+gathered_over_a_start(void **state)
+{
+	struct world *w = *state;
+	struct index_lease_reply l;
+
+	lease(w, INDEX_NOTHING, 0, 0);
+	w->f.settings.index_gather = 3000;
+	append(w, "one");
+	l = lease(w, INDEX_BUILD, 1, 1);
+	append(w, "two");
+	assert_int_equal(save(w, l.lease, 1, 1, SPAN("1")), RESULT_OK);
+	lease(w, INDEX_NOTHING, 0, 0);
+	indexing_free(&w->f.store->indexing);
+	w->f.store->indexing = indexing_new(w->f.store);
+	lease(w, INDEX_BUILD, 2, 2);
+}
+
 /* The bodies of segments that nothing links to are gone. */
 static uint64_t
 bodies(struct world *w)
@@ -543,6 +598,8 @@ main(void)
 		TEST(built_and_read),
 		TEST(a_large_segment),
 		TEST(many_are_merged),
+		TEST(mail_is_gathered),
+		TEST(gathered_over_a_start),
 		TEST(expunged_words_leave),
 		TEST(gone_with_the_mailbox),
 		TEST(what_nobody_came_back_from),
