@@ -28,6 +28,7 @@ append(struct acl *acl, const struct acl_who *who, uint32_t rights)
 		acl->room = acl->room * 2 + 2;
 		acl->at = xrealloc(acl->at, acl->room * sizeof(*acl->at));
 	}
+	must(acl->at != NULL);
 	entry = &acl->at[acl->n++];
 	*entry = (struct acl_entry){ .who = *who, .rights = rights };
 	entry->who.group = SPAN_EMPTY;
