@@ -22,7 +22,7 @@ from systems import DOMAIN, PASSWORD, Postrider
 
 SESSIONS_OF_ONE = 50            # account
 HOLDS = 15000                   # a process of the client, at most
-AT_ONCE = 8                     # logins, by all of them
+AT_ONCE = 8     # logins, by all: the store turns away those beyond its workers
 LIMIT = 2400                    # seconds, for everything
 MESSAGES = 1000
 MESSAGE = (f"From: <bench@{DOMAIN}>\r\nTo: <you@{DOMAIN}>\r\n"
