@@ -284,6 +284,8 @@ say_annotation(struct imap_task *t, const struct imap_annotated *a)
 static void
 forget_annotated(struct imap_notify *n, size_t count)
 {
+	if (count == 0)
+		return;
 	for (size_t i = 0; i < count; i++)
 		free(n->annotated[i].entry);
 	n->annotated_n -= count;

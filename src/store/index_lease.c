@@ -191,7 +191,8 @@ answer_lease(const struct mailbox *mb, const struct index_plan *plan,
 	reply->mailbox = mailbox_id(mb);
 	reply->first = plan->first;
 	reply->last = plan->last;
-	put_segments(e->at + plan->from, plan->count, &segments);
+	if (plan->count > 0)
+		put_segments(e->at + plan->from, plan->count, &segments);
 	if (plan->step == INDEX_STEP_MERGE)
 		put_present(&mb->table, plan->first, plan->last, &present);
 	reply->segments = text_blob(arena, &segments);
