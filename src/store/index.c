@@ -144,6 +144,7 @@ wake_rested(struct indexing *ix)
 			line_move(&ix->later, t);
 		} else {
 			line_remove(t);
+			must(ix->resting.first != t);
 			map_remove(ix->todos, todo_key(&t->mailbox));
 			free(t);
 		}

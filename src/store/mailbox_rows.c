@@ -242,7 +242,7 @@ verb_mailbox_find(void *arg, const struct caller *caller,
 	listed = names_find(names, place.name);
 	if (listed != NULL)
 		reply->rights = access_rights(m, account, names, listed);
-	if (reply->rights == 0) {
+	if (listed == NULL || reply->rights == 0) {
 		reply->result = RESULT_NOT_FOUND;
 	} else {
 		reply->mailbox = listed->mailbox;

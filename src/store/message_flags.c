@@ -191,7 +191,7 @@ store_flags(struct mailbox *mb, const struct message_store_request *req,
 	struct change change = {
 		.kind = CHANGE_FLAGS, .mode = req->mode,
 		.flags = req->flags & FLAGS_SYSTEM,
-	}, parts[3];
+	}, parts[3] = { 0 };
 	uint64_t may = mailbox_may_set(mb);
 	bool words = (may & (UINT64_C(1) << FLAG_KEYWORD_0)) != 0;
 	enum result result = add_keywords(&mb->table, words ? req->keywords
