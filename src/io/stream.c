@@ -208,6 +208,7 @@ read_some(struct stream *s)
 	struct stream_buffer *b = &s->in;
 	ssize_t n;
 
+	s->again = false;
 	n = s->layer->read(s, b->data + b->n, b->room - b->n);
 	if (n > 0) {
 		b->n += (size_t)n;
@@ -265,8 +266,16 @@ stream_fill(struct stream *s, monotime_t deadline)
 		came = read_some(s);
 		if (came != 0)
 			return came;
-		if (!s->ended && await_input(s, deadline) == -1)
+		if (s->again) {
+			if (mono_left(deadline) == 0) {
+				errno = ETIMEDOUT;
+				return -1;
+			}
+			if (fiber_share() == -1)
+				return -1;
+		} else if (!s->ended && await_input(s, deadline) == -1) {
 			return -1;
+		}
 	}
 }
 
@@ -511,7 +520,8 @@ settle(struct stream *s)
 	if (stream_flush(s) == -1 || s->ended)
 		return false;
 	if (s->readable || s->layer->holds_input(s)) {
-		if (!input_room(&s->in) || read_some(s) != 0 || s->ended)
+		if (!input_room(&s->in) || read_some(s) != 0 || s->ended ||
+		    s->again)
 			return false;
 	}
 	if (buffer_held(&s->in) == 0)

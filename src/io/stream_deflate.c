@@ -17,7 +17,6 @@
  * Memory is bounded by the form: a decompressor gives no more than its
  * caller has room for, however much a few bytes stand for.
  */
-#include <poll.h>
 #include <stdlib.h>
 #include <zlib.h>
 
@@ -215,7 +214,7 @@ deflate_read(struct stream *s, void *p, size_t room)
 		if (n != 0)
 			return n;
 	}
-	s->want = POLLIN;	/* and somebody else's turn */
+	s->again = true;
 	errno = EAGAIN;
 	return -1;
 }

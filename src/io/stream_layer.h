@@ -48,6 +48,7 @@ struct stream {
 	int fd;
 	int error;		/* the first failure */
 	short want;		/* POLLIN, POLLOUT: after EAGAIN */
+	bool again;		/* EAGAIN only to let others have a turn */
 	bool readable;		/* reading may bring something */
 	bool writable;
 	bool hung_up;		/* the peer will send no more */
