@@ -56,6 +56,8 @@ imap_intern_text(const struct imap_intern *in, uint32_t number)
 	size_t from = number == 0 ? 0 : in->ends[number - 1];
 
 	must(number < in->count);
+	if (in->ends[number] == from)	/* perhaps there are no bytes at all */
+		return SPAN_EMPTY;
 	return span_of(in->bytes.p + from, in->ends[number] - from);
 }
 

@@ -21,13 +21,17 @@ at(int64_t ms)
 	clock_test_set((monotime_t){ ms }, clock_wall());
 }
 
+static struct link *store;		/* one for all: imap_setup() keeps it */
+
 static void
 setup(struct imap_session *s, struct imap_task *t)
 {
 	struct imap_environment env = { .hostname = "mail.example.test",
 	    .settings = now };
 
-	env.store = link_new(ACCESS, STORE);
+	if (store == NULL)
+		store = link_new(ACCESS, STORE);
+	env.store = store;
 	settings_default(&settings);
 	settings.imap_progress_time = 10000;
 	imap_setup(&env);
